@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Applications, releases and deployments, in the words of the Compose Specification."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+
+from stackyard.model.records import Record, new_id, utcnow
+
+
+@dataclasses.dataclass(frozen=True)
+class HealthCheck:
+    """Compose `healthcheck`; durations in seconds. An empty `test` means the image's own check."""
+
+    test: tuple[str, ...] = ()
+    interval: float = 30.0
+    timeout: float = 30.0
+    retries: int = 3
+    start_period: float = 0.0
+    disabled: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Mount:
+    """A named volume of the application mounted at `target`."""
+
+    volume: str
+    target: str
+    read_only: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class BuildSpec:
+    """Where a service's image is made from; `dockerfile` None lets a language pack decide."""
+
+    context: str = "."
+    dockerfile: str | None = None
+    args: dict[str, str] = dataclasses.field(default_factory=dict)
+    target: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Service:
+    """One service of an application. Exactly one of `image` and `build` is asked for;
+
+    in a release `image` is always set, by digest. `port` is the port that it listens on for HTTP
+    (None: not routed). `command` and `entrypoint` are argument vectors (None: the image's own).
+    """
+
+    name: str
+    image: str | None = None
+    build: BuildSpec | None = None
+    command: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
+    port: int | None = None
+    mounts: tuple[Mount, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    healthcheck: HealthCheck | None = None
+    replicas: int = 1
+    working_dir: str | None = None
+    user: str | None = None
+    stop_grace: float = 10.0
+    cpus: float | None = None
+    memory_bytes: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class AppSpec:
+    """What a source tree asks for: its services in dependency order, and its named volumes."""
+
+    services: tuple[Service, ...]
+    volumes: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Application(Record):
+    """A named set of services that can be pushed, released and scaled.
+
+    `config` is the encrypted environment that users set; `scale` overrides replicas by service.
+    """
+
+    description: str = ""
+    config: str | None = None
+    scale: dict[str, int] = dataclasses.field(default_factory=dict)
+    cluster_id: str | None = None
+    project_name: str = ""
+    extra: dict[str, object] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Release:
+    """Immutable: services by image digest plus config, numbered per application from 1."""
+
+    id: str = dataclasses.field(default_factory=new_id)
+    project_id: str
+    app_id: str
+    number: int
+    spec: AppSpec
+    config: str | None = None
+    build_id: str | None = None
+    revision: str = ""
+    summary: str = ""
+    created_at: datetime.datetime = dataclasses.field(default_factory=utcnow)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Deployment(Record):
+    """Release × environment. `release` is the number asked for, `serving` the one proved ready."""
+
+    app_id: str
+    cluster_id: str
+    environment: str = "production"
+    release: int = 0
+    serving: int = 0
+    pins: dict[str, str] = dataclasses.field(default_factory=dict)

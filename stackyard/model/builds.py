@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sources and builds: where code comes from, and one attempt to make images of one revision."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+
+from stackyard.model.applications import AppSpec
+from stackyard.model.records import Record
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Either an uploaded archive (`digest`, sha256 of the gzip'd tar) or a git repository.
+
+    A git source has `repository` and `revision` (branch, tag or commit; empty: the default branch);
+    `digest` is then filled when it has been fetched.
+    """
+
+    repository: str = ""
+    revision: str = ""
+    digest: str = ""
+
+
+class Step(enum.StrEnum):
+    """The steps of a build, in order; each is one or more actions of the worker."""
+
+    QUEUED = "queued"
+    FETCH = "fetch"
+    DETECT = "detect"
+    BUILD = "build"
+    RELEASE = "release"
+    DEPLOY = "deploy"
+    DONE = "done"
+
+
+@dataclasses.dataclass(frozen=True)
+class BuildObserved:
+    """How far a build has come: what was fetched and detected, images by service, the release."""
+
+    step: Step = Step.QUEUED
+    digest: str = ""
+    revision: str = ""
+    spec: AppSpec | None = None
+    images: dict[str, str] = dataclasses.field(default_factory=dict)
+    release: int = 0
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Build(Record):
+    """One push: numbered per application from 1 (`number`; Solum: workflow, `wf_id`)."""
+
+    app_id: str
+    number: int
+    source: Source
+    observed: BuildObserved = dataclasses.field(default_factory=BuildObserved)

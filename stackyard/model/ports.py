@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ports: what Stackyard needs of the world, as protocols of at most eight methods.
+
+Implemented in `stackyard.drivers`, each with a fake of the same contract (`drivers.fake`). Every
+method is idempotent: doing it twice finds the first, deleting what is absent succeeds. A part that
+does not answer raises `errors.Unavailable`; one that refuses for good raises `errors.GiveUp`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import BinaryIO, Protocol
+
+from stackyard.model.applications import AppSpec, Service
+
+Log = Callable[[str], None]
+"""Takes pieces of a build's output as they appear; a piece may hold several lines."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TLSPair:
+    """A CA certificate with a certificate and key signed by it, all PEM text."""
+
+    ca: str
+    cert: str
+    key: str = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Authority:
+    """A certificate authority: its own certificate and private key, PEM text."""
+
+    cert: str
+    key: str = dataclasses.field(repr=False)
+
+
+# --- machines ----------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class MachineSpec:
+    """A machine to be made. `cpus` 0 and `memory_mb` 0 mean unlimited."""
+
+    name: str
+    cluster_id: str
+    group_id: str
+    role: str
+    image: str
+    cpus: float = 0
+    memory_mb: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """A machine as seen: `state` is running, stopped or failed; `address` its IP on the cluster's network."""
+
+    name: str
+    cluster_id: str
+    group_id: str
+    role: str
+    address: str
+    state: str
+
+
+class Machines(Protocol):
+    """Makes the machines of clusters (local docker, Heat/Nova, existing hosts)."""
+
+    def list(self, cluster_id: str) -> list[Machine]:
+        """Return all machines of the cluster, by name."""
+
+    def ensure_network(self, cluster_id: str) -> None:
+        """Make the cluster's own network if it is not there."""
+
+    def has_network(self, cluster_id: str) -> bool:
+        """Tell whether the cluster's network is there."""
+
+    def create(self, spec: MachineSpec, issue: Callable[[str], TLSPair]) -> Machine:
+        """Make and start a machine; `issue(address)` gives the certificate that its engine serves with."""
+
+    def delete(self, cluster_id: str, name: str) -> None:
+        """Remove the machine with all that it stored."""
+
+    def delete_network(self, cluster_id: str) -> None:
+        """Remove the cluster's network; raises Unavailable while machines are still on it."""
+
+
+# --- engines -----------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class NodeAccess:
+    """How to talk to one node's engine: `https://address:2376` with mutual TLS."""
+
+    name: str
+    address: str
+    role: str
+    tls: TLSPair
+
+
+@dataclasses.dataclass(frozen=True)
+class ClusterAccess:
+    """How to talk to a cluster: its nodes, managers first."""
+
+    cluster_id: str
+    nodes: tuple[NodeAccess, ...]
+
+    @property
+    def managers(self) -> tuple[NodeAccess, ...]:
+        """Return the nodes that may answer for the whole cluster."""
+        return tuple(node for node in self.nodes if node.role == "master")
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A node as the engine knows it. `state` is ready, down or unknown; `leader` among managers."""
+
+    id: str
+    name: str
+    role: str
+    state: str
+    address: str
+    draining: bool = False
+    leader: bool = False
+
+
+class Engine(Protocol):
+    """Forms a cluster out of machines (swarm, kubernetes, mesos)."""
+
+    def version(self, node: NodeAccess) -> str | None:
+        """Return the engine's version, or None while it does not answer."""
+
+    def members(self, node: NodeAccess) -> list[Member]:
+        """Return the members as this manager sees them; empty when it is in no cluster."""
+
+    def init(self, node: NodeAccess) -> None:
+        """Form a new cluster of this one node."""
+
+    def join(self, node: NodeAccess, manager: NodeAccess) -> None:
+        """Make `node` a member, in its role."""
+
+    def drain(self, manager: NodeAccess, member: Member) -> None:
+        """Move the member's tasks away and give it no new ones."""
+
+    def forget(self, manager: NodeAccess, member: Member) -> None:
+        """Take the member out of the cluster's list, demoting it first where needed."""
+
+
+# --- workloads ---------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One service of one release as it shall run: `name` is unique in the cluster.
+
+    `digest` identifies everything that makes two runs alike; `environment` holds clear values.
+    `pin` is the node (name) that holds the volumes of this service.
+    """
+
+    name: str
+    app_id: str
+    release: int
+    service: Service
+    replicas: int
+    environment: Mapping[str, str] = dataclasses.field(repr=False)
+    digest: str = ""
+    pin: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Replica:
+    """One container of a run. `state`: pending, starting, running, unhealthy, exited.
+
+    `endpoint` is `address:port` where the router reaches it (None: no port). `reason` says in words
+    why it exited; `cpu` is a share of one core, `memory` bytes (None where not asked for).
+    """
+
+    id: str
+    run: str
+    service: str
+    slot: int
+    node: str
+    state: str
+    endpoint: str | None = None
+    started_at: float | None = None
+    reason: str = ""
+    healthchecked: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSeen:
+    """A run as the engine has it, with its living replicas and the newest failed ones."""
+
+    name: str
+    app_id: str
+    service: str
+    release: int
+    digest: str
+    replicas: int
+    tasks: tuple[Replica, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class LogLine:
+    """One line of a container: `at` is the engine's own RFC 3339 time with nanoseconds."""
+
+    at: str
+    service: str
+    replica: str
+    stream: str
+    text: str
+
+
+class Workloads(Protocol):
+    """Runs services on a formed cluster."""
+
+    def runs(self, access: ClusterAccess, app_id: str) -> list[RunSeen]:
+        """Return what runs for the application, with its replicas."""
+
+    def start(self, access: ClusterAccess, run: Run) -> None:
+        """Start the run (network and volumes included) or bring it to `run.replicas`."""
+
+    def stop(self, access: ClusterAccess, name: str) -> None:
+        """Stop and remove the run; volumes stay."""
+
+    def remove(self, access: ClusterAccess, app_id: str) -> None:
+        """Remove all runs, networks and volumes of the application."""
+
+    def wait(self, access: ClusterAccess, app_id: str, timeout: float) -> None:
+        """Return when something changed for the application, or after `timeout` seconds."""
+
+    def logs(
+        self, access: ClusterAccess, app_id: str, *, follow: bool, tail: int | None, service: str | None
+    ) -> Iterator[LogLine]:
+        """Yield lines of all replicas in the order of their times; endless with `follow`."""
+
+    def tail(self, access: ClusterAccess, run: str, lines: int) -> str:
+        """Return the last lines of the run's newest failed (else any) container."""
+
+
+# --- sources and builds ------------------------------------------------------------------------
+
+
+class Sources(Protocol):
+    """Keeps source archives (gzip'd tars) by digest, and fetches git repositories into them."""
+
+    def put(self, stream: BinaryIO, limit: int) -> str:
+        """Store an archive; return its sha256; raises TooLarge beyond `limit` bytes, BadInput when it is none."""
+
+    def fetch(self, repository: str, revision: str, log: Log) -> tuple[str, str]:
+        """Clone and store a revision; return (digest, commit); raises GiveUp with git's own words."""
+
+    def unpack(self, digest: str, folder: str) -> None:
+        """Write the archive's tree into an empty folder; refuses what would leave it (GiveUp)."""
+
+    def delete(self, digest: str) -> None:
+        """Forget the archive."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BuildRequest:
+    """One image to be made: from `folder` (a service's context), on `node`, published as `repository:tag`."""
+
+    node: NodeAccess
+    folder: str
+    service: Service
+    repository: str
+    tag: str
+    project_id: str
+    app_id: str
+
+
+class Builder(Protocol):
+    """Turns source trees into images in the registry, on the tenant's own node."""
+
+    def detect(self, folder: str) -> AppSpec:
+        """Read compose.yaml, Dockerfile, Procfile or plain source; raises GiveUp saying what is missing."""
+
+    def build(self, request: BuildRequest, log: Log) -> str:
+        """Build and publish; return the image reference by digest; raises GiveUp with the log's end."""
+
+    def resolve(self, node: NodeAccess, image: str, project_id: str) -> str:
+        """Return a reference by digest that the cluster's nodes can pull for a plain `image:`."""
+
+
+class Registry(Protocol):
+    """The platform's image registry as seen from nodes."""
+
+    def address(self) -> str:
+        """Return `host:port` under which nodes reach the registry."""
+
+    def grant(self, repositories: Sequence[str], actions: Sequence[str]) -> Mapping[str, str]:
+        """Return engine auth (X-Registry-Auth as a dict) for these repositories, short-lived."""
+
+    def digest(self, repository: str, tag: str) -> str | None:
+        """Return the manifest digest, or None when there is no such image."""
+
+    def attach(self, cluster_id: str) -> None:
+        """Make the registry reachable from the cluster's network."""
+
+    def detach(self, cluster_id: str) -> None:
+        """Undo `attach`, so that the network can go."""
+
+    def delete(self, prefix: str) -> None:
+        """Delete all images whose repository begins with `prefix`."""
+
+
+# --- routing and secrets -----------------------------------------------------------------------
+
+
+class Router(Protocol):
+    """Leads HTTP requests for a host name to ready replicas."""
+
+    def put(self, host: str, servers: Mapping[str, str]) -> None:
+        """Make exactly these servers (name → address:port) take new requests for the host."""
+
+    def servers(self, host: str) -> Mapping[str, str]:
+        """Return the servers that take new requests for the host."""
+
+    def idle(self, host: str, server: str) -> bool:
+        """Tell whether a server taken out has finished its requests."""
+
+    def remove(self, host: str) -> None:
+        """Answer for the host no longer."""
+
+    def hosts(self) -> list[str]:
+        """Return all host names routed."""
+
+
+class Secrets(Protocol):
+    """Keeps secrets unreadable at rest."""
+
+    def seal(self, clear: str) -> str:
+        """Return the sealed form, safe to store."""
+
+    def open(self, sealed: str) -> str:
+        """Return the clear text; raises GiveUp when the key is not the one it was sealed with."""
+
+
+class Certificates(Protocol):
+    """Makes certificate authorities and signs with them (X.509, RFC 5280)."""
+
+    def authority(self, name: str) -> Authority:
+        """Make a CA."""
+
+    def server(self, authority: Authority, name: str, address: str) -> TLSPair:
+        """Issue a certificate for a node's engine: `name` and `address` as subject alternative names."""
+
+    def client(self, authority: Authority, name: str, days: int) -> TLSPair:
+        """Issue a certificate that a client may authenticate with."""
+
+    def sign(self, authority: Authority, csr: str, days: int) -> str:
+        """Sign a request (PEM) for client authentication; raises BadInput when it is none."""
