@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections to the engines of nodes: mutual TLS with the cluster's own CA, kept and shared by thread-safe pools.
+
+Used by every driver that talks to a node; knows nothing of clusters or applications.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import hashlib
+import pathlib
+import shutil
+import tempfile
+
+import docker
+import docker.tls
+
+from stackyard.model.ports import NodeAccess, TLSPair
+
+PORT = 2376
+TIMEOUT = 60
+
+
+@functools.cache
+def _folder() -> pathlib.Path:
+    """Return this process's private folder (0700) for certificates, which the TLS library wants as files."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="stackyard-tls-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@functools.lru_cache(maxsize=512)
+def _files(tls: TLSPair) -> tuple[str, str, str]:
+    name = hashlib.sha256((tls.ca + tls.cert).encode()).hexdigest()[:16]
+    paths = []
+    for suffix, text in (("ca", tls.ca), ("cert", tls.cert), ("key", tls.key)):
+        path = _folder() / f"{name}-{suffix}.pem"
+        path.touch(mode=0o600)
+        path.write_text(text)
+        paths.append(str(path))
+    return paths[0], paths[1], paths[2]
+
+
+@functools.lru_cache(maxsize=256)
+def _client(address: str, tls: TLSPair, timeout: float) -> docker.DockerClient:
+    ca, cert, key = _files(tls)
+    config = docker.tls.TLSConfig(client_cert=(cert, key), ca_cert=ca, verify=True)
+    return docker.DockerClient(
+        base_url=f"https://{address}:{PORT}", tls=config, version="1.41", timeout=int(timeout), max_pool_size=32
+    )
+
+
+def connect(node: NodeAccess, timeout: float = TIMEOUT) -> docker.DockerClient:
+    """Return a client of the node's engine; nothing is sent until it is used. `timeout` is in seconds per read."""
+    return _client(node.address, node.tls, timeout)
