@@ -45,12 +45,16 @@ class Record:
 
 @dataclasses.dataclass(frozen=True)
 class Lease:
-    """The right to work on one row until `until`; `epoch` fences saves of earlier holders."""
+    """The right to work on one row until `until`; `epoch` fences saves of earlier holders.
+
+    `due` is what the row's due time was when it was taken: another value later means a new wish.
+    """
 
     noun: str
     object_id: str
     epoch: int
     until: float
+    due: float = 0
     attempts: int = 0
 
 

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds and their logs."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from stackyard.model import errors, phase
+from stackyard.model.builds import Build
+from stackyard.store import tables
+from stackyard.store.mapping import mapper
+from stackyard.store.records import Scheduled
+
+
+class Builds(Scheduled[Build]):
+    """Rows of builds; `observed` is the worker's."""
+
+    word = "build"
+    mapper = mapper(Build, tables.builds, observed=frozenset({"observed"}))
+
+    def numbered(self, app_id: str, number: int) -> Build:
+        """Return build `number` of an application; raises NotFound."""
+        found = self.select(self.table.c.app_id == app_id, self.table.c.number == number)
+        if not found:
+            raise errors.NotFound(f"there is no workflow {number}")
+        return found[0]
+
+    def next_number(self, app_id: str) -> int:
+        """Return the number that the next build of an application gets."""
+        table = self.table
+        newest = self.connection.execute(
+            sa.select(sa.func.max(table.c.number)).where(table.c.app_id == app_id)
+        ).scalar()
+        return (newest or 0) + 1
+
+    def unfinished_before(self, build: Build) -> bool:
+        """Tell whether an earlier build of the same application is still under way."""
+        table = self.table
+        return bool(
+            self.count(
+                table.c.app_id == build.app_id,
+                table.c.number < build.number,
+                table.c.phase.in_([phase.Phase.CREATING.value, phase.Phase.UPDATING.value]),
+            )
+        )
+
+    def append_log(self, build_id: str, text: str) -> None:
+        """Add a piece to the build's log."""
+        logs = tables.build_logs
+        newest = self.connection.execute(sa.select(sa.func.max(logs.c.seq)).where(logs.c.build_id == build_id)).scalar()
+        seq = 0 if newest is None else newest + 1
+        self.connection.execute(logs.insert().values(build_id=build_id, seq=seq, text=text))
+
+    def log(self, build_id: str, start: int = 0) -> list[tuple[int, str]]:
+        """Return the pieces of a build's log from sequence number `start` on."""
+        logs = tables.build_logs
+        where = (logs.c.build_id == build_id, logs.c.seq >= start)
+        rows = self.connection.execute(sa.select(logs.c.seq, logs.c.text).where(*where).order_by(logs.c.seq))
+        return [(row.seq, row.text) for row in rows]
