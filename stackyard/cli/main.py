@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The `stackyard` command: a table of commands whose modules are imported only when they are called.
+
+Installed as the console script; the one place where errors become words on stderr and exit codes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from typing import Any
+
+import click
+
+from stackyard.model import errors
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    # name: (module:attribute, the line in --help, told here so that help imports nothing)
+    "up": ("stackyard.cli.platform:up", "Start the one-machine platform, or repair it."),
+    "down": ("stackyard.cli.platform:down", "Stop the platform; data stays unless --purge."),
+    "status": ("stackyard.cli.platform:status", "Tell what of the platform is up."),
+    "env": ("stackyard.cli.platform:env", 'Print exports for your shell: eval "$(stackyard env)".'),
+    "images": ("stackyard.cli.images:images", "Build and list the platform's images."),
+    "cluster": ("stackyard.cli.clusters:cluster", "Make, list and delete clusters."),
+    "push": ("stackyard.cli.applications:push", "Build a folder or git repository and deploy it."),
+    "apps": ("stackyard.cli.applications:apps", "List applications."),
+    "ps": ("stackyard.cli.applications:ps", "List an application's containers."),
+    "logs": ("stackyard.cli.applications:logs", "Show an application's logs in order of time."),
+    "scale": ("stackyard.cli.applications:scale", "Set the number of replicas: scale APP web=3."),
+    "rollback": ("stackyard.cli.applications:rollback", "Serve an earlier release again."),
+    "config": ("stackyard.cli.applications:config", "Show, set and unset an application's environment."),
+    "destroy": ("stackyard.cli.applications:destroy", "Delete an application and its data."),
+    "builds": ("stackyard.cli.applications:builds", "List an application's builds."),
+    "releases": ("stackyard.cli.applications:releases", "List an application's releases."),
+    "events": ("stackyard.cli.applications:events", "Show an application's history."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the table's order, which is the order of use."""
+        return [*COMMANDS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command, importing its module now; None when the table has no such name."""
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module, attribute = COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the table itself."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="stackyard")
+def cli() -> None:
+    """From source code to running applications on your own clusters."""
+
+
+def _say(message: str) -> None:
+    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(message, err=True)
+
+
+def _run(arguments: list[str] | None, **extra: Any) -> int:
+    """Run and return the exit code: 1 for our own errors, 2 for wrong usage, 130 for Ctrl-C."""
+    try:
+        result = cli.main(args=arguments, prog_name="stackyard", standalone_mode=False, **extra)
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except errors.StackyardError as error:
+        _say(str(error))
+        return 1
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("", err=True)
+        return 130
+    except BrokenPipeError:  # `stackyard logs APP | head`: the reader has gone, which is no error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit."""
+    sys.exit(_run(arguments))
+
+
+if __name__ == "__main__":
+    main()
