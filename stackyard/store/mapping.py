@@ -19,7 +19,7 @@ converter = cattrs.Converter()
 converter.register_unstructure_hook(datetime.datetime, lambda value: value.isoformat())
 converter.register_structure_hook(datetime.datetime, lambda value, _: datetime.datetime.fromisoformat(value))
 # `object` marks values that pass through as JSON has them (foreign attributes that we only keep).
-converter.register_structure_hook(object, lambda value, _: value)
+converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
 
 
 @functools.cache
