@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`stackyard push`: from a folder or a git repository to a served release, told while it happens.
+
+The push itself runs on the platform: this command only hands over the source and follows.
+"""
+
+from __future__ import annotations
+
+import codecs
+import pathlib
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+from stackyard.cli import output, waiting
+from stackyard.cli.session import Session, quote
+from stackyard.model import errors
+
+SERVICE = "application_deployment"
+GIT_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(//|:)|[\w.-]+@[\w.-]+:")
+CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
+STEPS = ("queued", "fetch", "detect", "build", "release", "deploy", "done")
+NAMES = {"fetch": "receive"}
+ENDED = ("DEPLOYMENT_COMPLETE", "ERROR")
+LOOK_SECONDS = 0.4
+PUSH_SECONDS = 3600.0
+
+Json = dict[str, Any]
+
+
+@click.command()
+@click.argument("source", default=".", metavar="[DIR|GIT_URL]")
+@click.option("--app", "name", help="Application to push to; made when absent. Default: the folder's name.")
+@click.option("--revision", default="", help="Branch, tag or commit of GIT_URL; for a folder, the name to record.")
+@click.option("--detach", is_flag=True, help="Hand the source over and return at once.")
+@output.json_option
+def push(source: str, name: str | None, revision: str, detach: bool, as_json: bool) -> None:
+    """Build a folder or git repository and deploy it."""
+    began = time.monotonic()
+    name = name or default_name(source)
+    progress = output.Progress(quiet=as_json)
+    session = Session(SERVICE)
+    app = find_or_create(session, name)
+    workflow = begin(session, name, source, revision)
+    if detach:
+        _tell_detached(name, workflow, as_json=as_json)
+        return
+    try:
+        ended = Follower(session, name, workflow, progress).run()
+    except KeyboardInterrupt:
+        click.echo(f"\nthe push goes on without you; 'stackyard builds {name}' tells how it ends", err=True)
+        raise
+    _tell_end(session, app, ended, time.monotonic() - began, as_json=as_json)
+
+
+def default_name(source: str) -> str:
+    """Return an application's name for a folder or URL: its last part, as a DNS label."""
+    path = source.rstrip("/").removesuffix(".git")
+    last = re.split(r"[/:]", path)[-1] if GIT_URL.match(source) else pathlib.Path(source).resolve().name
+    name = re.sub(r"[^a-z0-9]+", "-", last.lower()).strip("-")[:63].rstrip("-")
+    if not name:
+        raise errors.BadInput(f"no application name can be made of {source!r}; give one with --app NAME")
+    return name
+
+
+def find_or_create(session: Session, name: str) -> Json:
+    """Return the application, made now when there is none of this name."""
+    try:
+        app: Json = session.get(f"/apps/{quote(name)}")
+    except errors.NotFound:
+        app = session.post("/apps", {"name": name})
+    return app
+
+
+# --- handing the source over -------------------------------------------------------------------
+
+
+def begin(session: Session, name: str, source: str, revision: str) -> Json:
+    """Start a push of `source` and return its workflow."""
+    if GIT_URL.match(source):
+        return _start(session, name, {"repository": as_url(source), "revision": revision})
+    folder = pathlib.Path(source)
+    if not folder.is_dir():
+        raise errors.BadInput(f"{source} is no folder and no git URL (https://, ssh:// or git@HOST:PATH)")
+    return _begin_folder(session, name, folder, revision)
+
+
+def as_url(source: str) -> str:
+    """Return git's short form USER@HOST:PATH as the ssh URL that it stands for; anything else as it is."""
+    short = re.fullmatch(r"([\w.-]+@[\w.-]+):(?!//)(.+)", source)
+    return f"ssh://{short[1]}/{short[2].lstrip('/')}" if short else source
+
+
+def _begin_folder(session: Session, name: str, folder: pathlib.Path, revision: str) -> Json:
+    from stackyard.cli import archive  # noqa: PLC0415  (import time)
+
+    packed = archive.pack(folder)
+    given = {"digest": packed.digest, "revision": revision or packed.revision}
+    if _is_known(session, name, packed.digest):
+        try:
+            return _start(session, name, given)
+        except (errors.BadInput, errors.NotFound):
+            pass  # the archive was cleaned away meanwhile
+    session.upload("/sources", packed.stream, "application/gzip")
+    return _start(session, name, given)
+
+
+def _is_known(session: Session, name: str, digest: str) -> bool:
+    pushes = session.get(f"/apps/{quote(name)}/workflows")
+    return any((each.get("source") or {}).get("digest") == digest for each in pushes)
+
+
+def _start(session: Session, name: str, source: Json) -> Json:
+    workflow: Json = session.post(f"/apps/{quote(name)}/workflows", {"actions": ["build", "deploy"], "source": source})
+    return workflow
+
+
+# --- following it ------------------------------------------------------------------------------
+
+
+class Follower:
+    """Shows a push while it happens: the log as it grows, and each step with its seconds."""
+
+    def __init__(self, session: Session, name: str, workflow: Json, progress: output.Progress) -> None:
+        self._session = session
+        self._path = f"/apps/{quote(name)}/workflows/{workflow['uuid']}"
+        self._title = f"push {workflow.get('wf_id', '')} of {name}"
+        self._progress = progress
+        self._told: set[str] = set()
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+
+    def run(self) -> Json:
+        """Return the workflow when it has ended, well or not."""
+        with self._progress.step(self._title) as detail:
+            watch = threading.Thread(target=self._watch, args=(detail,), daemon=True)
+            watch.start()
+            try:
+                ended = self._follow()
+            finally:
+                self._over.set()
+            watch.join(timeout=5)
+            self._tell_steps(ended)
+        return ended
+
+    def _follow(self) -> Json:
+        """Print the log up to its end, picked up again where a connection broke."""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        pending, offset = "", 0
+
+        def look() -> Json | None:
+            nonlocal pending, offset
+            for piece in self._session.stream(f"{self._path}/output", follow=1, offset=offset):
+                offset += len(piece)
+                *lines, pending = (pending + decoder.decode(piece)).split("\n")
+                self._print(lines)
+            workflow: Json = self._session.get(self._path)
+            return workflow if workflow["status"] in ENDED else None
+
+        ended = waiting.until(look, self._title, PUSH_SECONDS)
+        self._print([pending] if pending else [])
+        return ended
+
+    def _print(self, lines: list[str]) -> None:
+        for line in lines:
+            self._progress.note(CONTROL.sub("", line.rstrip("\r").rpartition("\r")[2]), "  │")
+
+    def _watch(self, detail: Callable[[str], None]) -> None:
+        """Tell steps as they end; errors are left to the thread that follows the log."""
+        while not self._over.wait(LOOK_SECONDS):
+            try:
+                workflow = self._session.get(self._path)
+            except errors.StackyardError:
+                continue
+            if workflow["status"] not in ENDED:
+                self._tell_steps(workflow)
+                detail(NAMES.get(workflow["step"], workflow["step"]))
+
+    def _tell_steps(self, workflow: Json) -> None:
+        with self._lock:
+            for step, seconds in self._finished(workflow):
+                self._told.add(step)
+                self._progress.note(f"{NAMES.get(step, step):<8} {seconds:6.1f} s", "✓")
+
+    def _finished(self, workflow: Json) -> Iterator[tuple[str, float]]:
+        """Yield steps not yet told that lie before the workflow's step (all of them once it is done)."""
+        seconds = workflow.get("seconds") or {}
+        step = workflow.get("step")
+        current = STEPS.index(step) if step in STEPS else 0
+        for number, step in enumerate(STEPS[1:-1], start=1):
+            if number < current and step in seconds and step not in self._told:
+                yield step, float(seconds[step])
+
+
+# --- telling how it ended ----------------------------------------------------------------------
+
+
+def _tell_detached(name: str, workflow: Json, *, as_json: bool) -> None:
+    if as_json:
+        output.print_json(workflow)
+        return
+    click.echo(f"push {workflow['wf_id']} of {name} is on its way; 'stackyard builds {name}' tells how it ends")
+
+
+def _tell_end(session: Session, before: Json, ended: Json, seconds: float, *, as_json: bool) -> None:
+    """Print the result, or raise with the reason and what goes on serving."""
+    app = session.get(f"/apps/{before['uuid']}")
+    serving = app.get("release") or 0
+    if ended["status"] == "ERROR":
+        still = f"release {serving} goes on serving" if serving else "nothing is served yet"
+        raise errors.StackyardError(f"push failed: {ended.get('status_reason') or 'no reason given'}; {still}")
+    result = {
+        "app": app["name"],
+        "release": ended["release"],
+        "revision": ended.get("revision") or "",
+        "seconds": round(seconds, 2),
+        "url": app.get("app_url"),
+        "workflow": ended["uuid"],
+    }
+    if as_json:
+        output.print_json(result)
+        return
+    sys.stderr.flush()
+    click.echo(f"Release: {result['release']}\nRevision: {result['revision']}\nSeconds: {seconds:.1f}")
+    click.echo(f"URL: {result['url'] or 'none (no service publishes a port)'}")
