@@ -78,7 +78,8 @@ class AppSpec:
 class Application(Record):
     """A named set of services that can be pushed, released and scaled.
 
-    `config` is the encrypted environment that users set; `scale` overrides replicas by service.
+    `config` is the sealed environment that users set; `scale` overrides replicas by service;
+    `extra` is the worker's.
     """
 
     description: str = ""
@@ -107,7 +108,10 @@ class Release:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Deployment(Record):
-    """Release × environment. `release` is the number asked for, `serving` the one proved ready."""
+    """Release × environment. `release` is the number asked for, `serving` the one proved ready.
+
+    `pins` says which node holds the volumes of a service; `switched_at` is when the router last left an old run.
+    """
 
     app_id: str
     cluster_id: str
@@ -115,3 +119,4 @@ class Deployment(Record):
     release: int = 0
     serving: int = 0
     pins: dict[str, str] = dataclasses.field(default_factory=dict)
+    switched_at: float = 0

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import sqlalchemy as sa
 
 from stackyard.model import errors
@@ -16,7 +18,7 @@ class Applications(Scheduled[Application]):
     """Rows of applications."""
 
     word = "application"
-    mapper = mapper(Application, tables.applications, observed=frozenset())
+    mapper = mapper(Application, tables.applications, observed=frozenset({"extra"}))
 
 
 class Releases(Repository[Release]):
@@ -46,12 +48,19 @@ class Releases(Repository[Release]):
 
 
 class Deployments(Scheduled[Deployment]):
-    """Rows of deployments; `serving` and `pins` are the worker's."""
+    """Rows of deployments; `serving`, `pins` and `switched_at` are the worker's."""
 
     word = "deployment"
-    mapper = mapper(Deployment, tables.deployments, observed=frozenset({"serving", "pins"}))
+    mapper = mapper(Deployment, tables.deployments, observed=frozenset({"serving", "pins", "switched_at"}))
 
     def of(self, app_id: str) -> Deployment | None:
         """Return the application's deployment, or None before its first release."""
         found = self.select(self.table.c.app_id == app_id)
         return found[0] if found else None
+
+    def go_back(self, deployment: Deployment) -> None:
+        """Ask for the release that serves again, unless the wish has changed since `deployment` was read."""
+        table = self.table
+        intent = self.mapper.document("intent", dataclasses.replace(deployment, release=deployment.serving))
+        same = (table.c.id == deployment.id, table.c.generation == deployment.generation)
+        self.connection.execute(table.update().where(*same).values(intent=intent))

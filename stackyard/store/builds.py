@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+
 import sqlalchemy as sa
 
 from stackyard.model import errors, phase
@@ -44,6 +46,11 @@ class Builds(Scheduled[Build]):
             )
         )
 
+    def digests_elsewhere(self, app_id: str) -> set[str]:
+        """Return the source archives that builds of other applications came from."""
+        others = self.select(self.table.c.app_id != app_id)
+        return {build.observed.digest or build.source.digest for build in others}
+
     def append_log(self, build_id: str, text: str) -> None:
         """Add a piece to the build's log."""
         logs = tables.build_logs
@@ -57,3 +64,9 @@ class Builds(Scheduled[Build]):
         where = (logs.c.build_id == build_id, logs.c.seq >= start)
         rows = self.connection.execute(sa.select(logs.c.seq, logs.c.text).where(*where).order_by(logs.c.seq))
         return [(row.seq, row.text) for row in rows]
+
+    def nudge_unfinished(self, app_id: str) -> None:
+        """Make the builds of an application that are under way due now."""
+        table = self.table
+        where = (table.c.app_id == app_id, table.c.phase == phase.Phase.CREATING.value)
+        self.connection.execute(table.update().where(*where).values(due=time.time()))

@@ -75,13 +75,19 @@ class Leases:
                 raise errors.Fenced(lease.object_id)
         return dataclasses.replace(lease, until=until)
 
+    def refresh(self, lease: Lease) -> Any:
+        """Return the record as it is now; raises Fenced when the lease was lost or the row is gone."""
+        with self.store.reading() as tx:
+            rows = self.rows(tx)
+            return rows.mapper.from_row(self._held(rows, lease))
+
     def save(
         self,
         lease: Lease,
         record: R,
         trigger: phase.Trigger | None = None,
         note: tuple[str, str] | None = None,
-        also: Also = lambda _: None,
+        also: Also | None = None,
     ) -> R:
         """Write the worker's half of the record; return the whole row as it is now.
 
@@ -100,8 +106,12 @@ class Leases:
             rows.connection.execute(rows.table.update().where(where).values(**values))
             if note:
                 rows.note(record, *note)
-            also(tx)
-            return rows.mapper.from_row(rows.connection.execute(rows.table.select().where(where)).mappings().one())  # type: ignore[no-any-return]
+            if also:
+                also(tx)
+            saved: R = rows.mapper.from_row(rows.connection.execute(rows.table.select().where(where)).mappings().one())
+        if also:
+            self.store.wake()
+        return saved
 
     def release(self, lease: Lease, after: float, attempts: int = 0) -> None:
         """Give the row back, due again in `after` seconds; at once if its intent changed meanwhile."""

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a release to what runs: new up, ready, routed, old drained and stopped; the old serves until then."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from stackyard.model.applications import Deployment
+from stackyard.model.phase import Phase
+from stackyard.model.plan import Action, Wait
+from stackyard.model.ports import Replica, Run, RunSeen
+
+CRASHES = 3
+CLEARED = -1
+"""Value of `serving` that tells that runs, networks and volumes have been removed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """A look at a deployment.
+
+    `routes` has for each of the application's hosts the servers that take new requests; `busy` the names
+    of replicas that still finish requests; `nodes` the names of nodes that can run something.
+    """
+
+    runs: tuple[RunSeen, ...] = ()
+    routes: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+    busy: frozenset[str] = frozenset()
+    nodes: tuple[str, ...] = ()
+    now: float = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Wish:
+    """What a release asks for: its runs in dependency order, and the host of each routed service."""
+
+    runs: tuple[Run, ...] = ()
+    hosts: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    drain_seconds: float = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class PinService(Action):
+    """Decide which node holds the volumes of a service."""
+
+    service: str
+    node: str
+    lost: str | None = None
+
+    def describe(self) -> str:
+        """Return the decision, and what it means for data."""
+        gone = f"; node {self.lost} with its data is gone, the volumes start empty" if self.lost else ""
+        return f"volumes of {self.service} are kept on {self.node}{gone}"
+
+
+@dataclasses.dataclass(frozen=True)
+class StartRun(Action):
+    """Start a run, or bring it to the number of replicas asked for."""
+
+    run: Run
+
+    def describe(self) -> str:
+        """Return which."""
+        return f"starting {self.run.service.name} × {self.run.replicas}"
+
+
+@dataclasses.dataclass(frozen=True)
+class SwitchRoute(Action):
+    """Lead new requests for a host to these replicas only (name → address:port)."""
+
+    host: str
+    servers: Mapping[str, str]
+    leaves_old: bool = False
+
+    def describe(self) -> str:
+        """Return what is routed where."""
+        return f"routing {self.host} to {len(self.servers)} replicas"
+
+
+@dataclasses.dataclass(frozen=True)
+class Serve(Action):
+    """Record that the release asked for is the one that serves."""
+
+    release: int
+
+
+@dataclasses.dataclass(frozen=True)
+class StopRun(Action):
+    """Stop a run; its volumes stay."""
+
+    run: RunSeen
+
+    def describe(self) -> str:
+        """Return which."""
+        return f"stopping {self.run.service} of release {self.run.release}"
+
+
+@dataclasses.dataclass(frozen=True)
+class RemoveRoute(Action):
+    """Answer for a host no longer."""
+
+    host: str
+
+
+@dataclasses.dataclass(frozen=True)
+class RemoveRuns(Action):
+    """Remove all runs, networks and volumes of the application."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Fail(Action):
+    """The new run will not become ready; say why."""
+
+    run: str
+    service: str
+    reason: str
+
+
+def plan_deployment(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
+    """Return what is left to do for the deployment."""
+    if deployment.phase in (Phase.DELETING, Phase.DELETE_FAILED):
+        return _plan_removal(deployment, seen)
+    return (
+        _plan_pins(deployment, wish, seen)
+        or _plan_runs(deployment, wish, seen)
+        or _plan_routes(wish, seen)
+        or _plan_serving(deployment)
+        or _plan_old(deployment, wish, seen)
+    )
+
+
+def _plan_removal(deployment: Deployment, seen: Seen) -> list[Action]:
+    routes: list[Action] = [RemoveRoute(host) for host in seen.routes]
+    return routes or ([] if deployment.serving == CLEARED else [RemoveRuns()])
+
+
+def _plan_pins(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
+    if not seen.nodes:
+        return [Wait("waiting for a node of the cluster to be ready", 1.0)] if wish.runs else []
+    for run in wish.runs:
+        service = run.service
+        pinned = deployment.pins.get(service.name)
+        if service.mounts and pinned not in seen.nodes:
+            taken = [deployment.pins.get(other.service.name) for other in wish.runs]
+            node = min(seen.nodes, key=lambda name: (taken.count(name), name))
+            return [PinService(service.name, node, lost=pinned)]
+    return []
+
+
+def _plan_runs(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
+    """Bring every wanted run to its replicas, one after the other as they depend on each other."""
+    by_name = {run.name: run for run in seen.runs}
+    for run in wish.runs:
+        there = by_name.get(run.name)
+        if there is None:
+            return _plan_start(run, seen)
+        if there.replicas != run.replicas:
+            return [StartRun(run)]
+        waiting = _plan_ready(deployment, run, there)
+        if waiting:
+            return waiting
+    return []
+
+
+def _plan_start(run: Run, seen: Seen) -> list[Action]:
+    """Start the new beside the old, but after it where both would write to the same volume."""
+    old = [other for other in seen.runs if other.service == run.service.name] if run.service.mounts else []
+    return [StopRun(old[0])] if old else [StartRun(run)]
+
+
+def _plan_ready(deployment: Deployment, run: Run, there: RunSeen) -> list[Action]:
+    if len(ready(there)) >= run.replicas:
+        return []
+    # What serves already is left to the engine's own restarts; only a new run is judged.
+    if run.release != deployment.serving:
+        failed = _hopeless(there)
+        if failed:
+            return [Fail(there.name, there.service, failed)]
+    return [Wait(f"waiting for {there.service}: {len(ready(there))} of {run.replicas} ready")]
+
+
+def _hopeless(run: RunSeen) -> str:
+    """Return why a run will not become ready, or nothing while there is hope."""
+    exited = [task for task in run.tasks if task.state == "exited"]
+    unhealthy = [task for task in run.tasks if task.state == "unhealthy"]
+    if len(exited) >= CRASHES or len({task.slot for task in exited}) > run.replicas:
+        return f"{run.service} keeps stopping: {exited[0].reason}"
+    if unhealthy:
+        return f"{run.service} is unhealthy: {unhealthy[0].reason or 'its health check fails'}"
+    return ""
+
+
+def ready(run: RunSeen) -> list[Replica]:
+    """Return the replicas that can take requests."""
+    return [task for task in run.tasks if task.state == "running"]
+
+
+def _plan_routes(wish: Wish, seen: Seen) -> list[Action]:
+    by_name = {run.name: run for run in seen.runs}
+    for run in wish.runs:
+        host = wish.hosts.get(run.service.name)
+        if host is None:
+            continue
+        servers = {task.id: task.endpoint for task in ready(by_name[run.name]) if task.endpoint}
+        current = seen.routes.get(host, {})
+        if servers and dict(current) != servers:
+            return [SwitchRoute(host, servers, leaves_old=bool(current.keys() - servers.keys()))]
+    return [RemoveRoute(host) for host in seen.routes if host not in wish.hosts.values()]
+
+
+def _plan_serving(deployment: Deployment) -> list[Action]:
+    return [Serve(deployment.release)] if deployment.serving != deployment.release else []
+
+
+def _plan_old(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
+    """Stop what no release asks for, once its requests are done or their time is up."""
+    wanted = {run.name for run in wish.runs}
+    old: Sequence[RunSeen] = [run for run in seen.runs if run.name not in wanted]
+    drained = seen.now - deployment.switched_at > wish.drain_seconds
+    for run in old:
+        if drained or not seen.busy & {task.id for task in run.tasks}:
+            return [StopRun(run)]
+    return [Wait(f"draining {old[0].service} of release {old[0].release}", 0.2)] if old else []

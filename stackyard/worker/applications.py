@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Applications: there is nothing to do for a living one; an unwanted one goes with all its images and sources."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from stackyard.model.applications import Application
+from stackyard.model.phase import Phase
+from stackyard.model.plan import Action, Wait
+from stackyard.model.ports import Registry, Sources
+from stackyard.store import Store, Transaction
+from stackyard.store.applications import Applications as Rows
+from stackyard.worker.reconciler import Change, Passive
+
+QUOTA = "Application"
+
+
+@dataclasses.dataclass(frozen=True)
+class RemoveArtifacts(Action):
+    """Remove images and source archives."""
+
+    digests: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What still stands in the way of an application's end."""
+
+    dependents: int = 0
+    digests: tuple[str, ...] = ()
+
+
+def image_prefix(app: Application) -> str:
+    """Return where an application's images are in the registry: nobody else's repository begins so."""
+    return f"{app.project_id}/{app.name}/"
+
+
+class Applications(Passive):
+    """The noun application for the loop."""
+
+    def __init__(self, store: Store, registry: Registry, sources: Sources) -> None:
+        self.store = store
+        self.registry = registry
+        self.sources = sources
+
+    def rows(self, tx: Transaction) -> Rows:
+        """Return the repository of applications."""
+        return tx.applications
+
+    def observe(self, record: Application) -> Seen:
+        """Look for deployments and builds under way, and for archives of this application alone."""
+        if record.phase is not Phase.DELETING:
+            return Seen()
+        with self.store.reading() as tx:
+            builds = tx.builds.list(app_id=record.id)
+            busy = [build for build in builds if build.phase in (Phase.CREATING, Phase.DELETING)]
+            dependents = len(tx.deployments.list(app_id=record.id)) + len(busy)
+            own = {build.observed.digest or build.source.digest for build in builds} - {""}
+            used = tx.builds.digests_elsewhere(record.id)
+        return Seen(dependents, tuple(sorted(own - used)))
+
+    def plan(self, record: Application, seen: Seen) -> Sequence[Action]:
+        """Wait for deployments, then remove what was made for the application."""
+        if record.phase is not Phase.DELETING:
+            return []
+        if seen.dependents:
+            return [Wait("waiting for its deployment to be removed", 0.2)]
+        return [] if record.extra.get("cleared") else [RemoveArtifacts(seen.digests)]
+
+    def act(self, action: Action, record: Application, seen: Seen) -> Change[Application]:
+        """Remove images and archives."""
+        self.registry.delete(image_prefix(record))
+        for digest in seen.digests:
+            self.sources.delete(digest)
+        cleared = dataclasses.replace(record, extra={**record.extra, "cleared": True})
+        return Change(cleared, ("removed", "removed its images and sources"))
+
+    def removed(self, record: Application, tx: Transaction) -> None:
+        """Give the quota back."""
+        tx.quotas.give_back(record.project_id, QUOTA)

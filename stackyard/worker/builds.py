@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds: fetch, detect, build on the tenant's own node, release; the log grows while it happens."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import pathlib
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from stackyard.drivers.secrets.authorities import Authorities
+from stackyard.model import errors
+from stackyard.model.applications import Application, AppSpec, Deployment, Release, Service
+from stackyard.model.builds import Build, Step
+from stackyard.model.clusters import Cluster
+from stackyard.model.phase import Phase, Trigger
+from stackyard.model.plan import Action
+from stackyard.model.plan import builds as steps
+from stackyard.model.ports import Builder, BuildRequest, Log, NodeAccess, Sources
+from stackyard.model.records import utcnow
+from stackyard.store import Store, Transaction
+from stackyard.store.builds import Builds as Rows
+from stackyard.worker.applications import image_prefix
+from stackyard.worker.logs import BuildLog
+from stackyard.worker.reconciler import Change, Passive
+
+
+@dataclasses.dataclass(frozen=True)
+class Workshop:
+    """Where builds happen on this host (`folder`: trees while they are read) and how long a release may take."""
+
+    folder: pathlib.Path
+    ready_seconds: int
+
+
+class Builds(Passive):
+    """The noun build for the loop."""
+
+    def __init__(
+        self, store: Store, sources: Sources, builder: Builder, authorities: Authorities, workshop: Workshop
+    ) -> None:
+        self.store = store
+        self.sources = sources
+        self.builder = builder
+        self.authorities = authorities
+        self.workshop = workshop
+        self.actions: dict[type[Action], Callable[[Build, object, Log], Change[Build] | None]] = {
+            steps.FetchSource: self._fetch,
+            steps.DetectServices: self._detect,
+            steps.BuildImage: self._build,
+            steps.MakeRelease: self._release,
+            steps.Abandon: self._abandon,
+        }
+
+    def rows(self, tx: Transaction) -> Rows:
+        """Return the repository of builds."""
+        return tx.builds
+
+    def idle(self, record: Build) -> bool:
+        """A build that ended, well or not, is history."""
+        return record.phase not in (Phase.CREATING, Phase.DELETING)
+
+    def observe(self, record: Build) -> steps.Seen:
+        """Look for an earlier push, the cluster, and what became of the release."""
+        with self.store.reading() as tx:
+            earlier = tx.builds.unfinished_before(record)
+            cluster = _cluster(tx, tx.applications.get(record.app_id))
+            deployment = tx.deployments.of(record.app_id)
+        return steps.Seen(earlier, bool(cluster and cluster.observed.nodes), deployment)
+
+    def plan(self, record: Build, seen: steps.Seen) -> Sequence[Action]:
+        """Ask the planner."""
+        return steps.plan_build(record, seen)
+
+    def act(self, action: Action, record: Build, seen: steps.Seen) -> Change[Build] | None:
+        """Perform one step; what is wrong with the source ends the build."""
+        started = time.monotonic()
+        with BuildLog(self.store, record.id) as log:
+            try:
+                change = self.actions[type(action)](record, action, log)
+            except errors.BadInput as error:
+                raise errors.GiveUp(str(error)) from error
+        return change and self._timed(change, record, time.monotonic() - started)
+
+    def failed(self, record: Build, reason: str) -> Change[Build]:
+        """Write the reason where people look for it: at the log's end."""
+        with BuildLog(self.store, record.id) as log:
+            log(f"error: {reason}\n")
+        return Change(record)
+
+    def reached(self, record: Build, seen: steps.Seen) -> Build:
+        """Note that all steps are done."""
+        return dataclasses.replace(record, observed=dataclasses.replace(record.observed, step=Step.DONE))
+
+    def removed(self, record: Build, tx: Transaction) -> None:
+        """Let the application's own removal go on."""
+        tx.applications.nudge(record.app_id)
+
+    def _timed(self, change: Change[Build], before: Build, seconds: float) -> Change[Build]:
+        observed = change.record.observed
+        step = before.observed.step.value
+        spent = {**observed.seconds, step: round(observed.seconds.get(step, 0) + seconds, 3)}
+        timed = dataclasses.replace(change.record, observed=dataclasses.replace(observed, seconds=spent))
+        return dataclasses.replace(change, record=timed)
+
+    def _fetch(self, record: Build, _action: object, log: Log) -> Change[Build]:
+        source = record.source
+        if source.digest:
+            return _advance(record, Step.DETECT, digest=source.digest, revision=source.revision)
+        log(f"fetching {source.repository} {source.revision}\n")
+        digest, commit = self.sources.fetch(source.repository, source.revision, log)
+        return _advance(record, Step.DETECT, digest=digest, revision=commit)
+
+    def _detect(self, record: Build, _action: object, log: Log) -> Change[Build]:
+        with self._tree(record) as folder:
+            spec = self.builder.detect(str(folder))
+        for service in spec.services:
+            log(f"service {service.name}: {_origin(service)}\n")
+        return _advance(record, Step.BUILD, spec=spec)
+
+    def _build(self, record: Build, action: steps.BuildImage, log: Log) -> Change[Build]:
+        service = action.service
+        node = self._node(record)
+        twin = self._twin(record, service)
+        if twin:
+            image = record.observed.images[twin]
+        elif service.build is None:
+            image = self.builder.resolve(node, service.image or "", record.project_id)
+        else:
+            image = self._make(record, service, node, log)
+        return _advance(record, Step.BUILD, images={**record.observed.images, service.name: image})
+
+    def _make(self, record: Build, service: Service, node: NodeAccess, log: Log) -> str:
+        with self.store.reading() as tx:
+            app = tx.applications.get(record.app_id)
+        context = service.build.context if service.build else "."
+        with self._tree(record) as folder:
+            request = BuildRequest(
+                node=node,
+                folder=str(folder / context),
+                service=service,
+                repository=f"{image_prefix(app)}{service.name}",
+                tag=f"build-{record.number}",
+                project_id=record.project_id,
+                app_id=record.app_id,
+            )
+            return self.builder.build(request, log)
+
+    def _twin(self, record: Build, service: Service) -> str | None:
+        """Return a service made from the same build that has its image already (processes of one Procfile)."""
+        spec = record.observed.spec
+        if service.build is None or spec is None:
+            return None
+        return next((other.name for other in spec.services if _same_image(other, service, record)), None)
+
+    def _release(self, record: Build, _action: object, log: Log) -> Change[Build]:
+        with self.store.reading() as tx:
+            app = tx.applications.get(record.app_id)
+            number = tx.releases.next_number(record.app_id)
+        release = Release(
+            project_id=record.project_id,
+            app_id=record.app_id,
+            number=number,
+            spec=_with_images(record),
+            config=app.config,
+            build_id=record.id,
+            revision=record.observed.revision,
+            summary=f"push {record.number}",
+        )
+        log(f"release {number}\n")
+        deadline = utcnow() + datetime.timedelta(seconds=self.workshop.ready_seconds * len(release.spec.services))
+        change = _advance(record, Step.DEPLOY, release=number)
+        return dataclasses.replace(
+            change, note=("released", f"release {number}"), also=lambda tx: write_release(tx, app, release, deadline)
+        )
+
+    def _abandon(self, record: Build, action: steps.Abandon, log: Log) -> None:
+        raise errors.GiveUp(action.reason)
+
+    def _node(self, record: Build) -> NodeAccess:
+        """Return the node that builds: always the same one for an application, for the sake of its layers."""
+        with self.store.reading() as tx:
+            cluster = _cluster(tx, tx.applications.get(record.app_id))
+        if cluster is None or not cluster.observed.nodes:
+            raise errors.Retry("waiting for the cluster")
+        nodes = self.authorities.access(cluster).nodes
+        return nodes[-1]
+
+    @contextlib.contextmanager
+    def _tree(self, record: Build) -> Iterator[pathlib.Path]:
+        """Give the source tree in a folder of its own; what a killed worker left there goes first."""
+        folder = self.workshop.folder / record.id
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, mode=0o700)
+        try:
+            self.sources.unpack(record.observed.digest, str(folder))
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_release(tx: Transaction, app: Application, release: Release, deadline: datetime.datetime) -> None:
+    """Write a release and ask the application's deployment for it, making the deployment the first time."""
+    tx.releases.insert(release)
+    deployment = tx.deployments.of(app.id)
+    if deployment is None:
+        tx.deployments.insert(
+            Deployment(
+                project_id=app.project_id,
+                name=app.name,
+                app_id=app.id,
+                cluster_id=app.cluster_id or "",
+                release=release.number,
+                deadline=deadline,
+            )
+        )
+    else:
+        message = f"release {release.number} asked for"
+        tx.deployments.change(deployment, Trigger.CHANGE, message, deadline=deadline, release=release.number)
+
+
+def _advance(record: Build, step: Step, **observed: object) -> Change[Build]:
+    return Change(dataclasses.replace(record, observed=dataclasses.replace(record.observed, step=step, **observed)))  # type: ignore[arg-type]
+
+
+def _cluster(tx: Transaction, app: Application) -> Cluster | None:
+    try:
+        return tx.clusters.get(app.cluster_id or "")
+    except errors.NotFound:
+        return None
+
+
+def _origin(service: Service) -> str:
+    if service.build is None:
+        return f"image {service.image}"
+    if service.build.dockerfile:
+        return f"built by {service.build.dockerfile} in {service.build.context}"
+    return f"built by a language pack from {service.build.context}"
+
+
+def _same_image(other: Service, service: Service, record: Build) -> bool:
+    return other.name in record.observed.images and other.build == service.build
+
+
+def _with_images(record: Build) -> AppSpec:
+    spec = record.observed.spec or AppSpec(())
+    made = [dataclasses.replace(service, image=record.observed.images[service.name]) for service in spec.services]
+    return dataclasses.replace(spec, services=tuple(made))

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Deployments: what a release wants to run, what runs, and the steps between, by way of ports."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from stackyard.drivers.secrets.authorities import Authorities
+from stackyard.model import errors
+from stackyard.model.applications import Application, Deployment, Release, Service
+from stackyard.model.clusters import MASTER, Cluster
+from stackyard.model.phase import Phase
+from stackyard.model.plan import Action, Wait
+from stackyard.model.plan import deployments as steps
+from stackyard.model.ports import ClusterAccess, Router, Run, RunSeen, Secrets, Workloads
+from stackyard.store import Store, Transaction
+from stackyard.store.applications import Deployments as Rows
+from stackyard.worker.reconciler import Change, Passive
+
+TAIL_LINES = 15
+
+
+@dataclasses.dataclass(frozen=True)
+class Places:
+    """Where applications are found: `domain` of their hosts, how long old replicas may take to finish."""
+
+    domain: str
+    drain_seconds: float
+
+
+class Deployments(Passive):
+    """The noun deployment for the loop."""
+
+    def __init__(
+        self, store: Store, workloads: Workloads, router: Router, authorities: Authorities, places: Places
+    ) -> None:
+        self.store = store
+        self.workloads = workloads
+        self.router = router
+        self.authorities = authorities
+        self.places = places
+        self.actions: dict[type[Action], Callable[[Deployment, object], Change[Deployment] | None]] = {
+            steps.PinService: self._pin,
+            steps.StartRun: self._start,
+            steps.SwitchRoute: self._switch,
+            steps.Serve: self._serve,
+            steps.StopRun: self._stop,
+            steps.RemoveRoute: self._remove_route,
+            steps.RemoveRuns: self._remove_runs,
+            steps.Fail: self._fail,
+        }
+
+    def rows(self, tx: Transaction) -> Rows:
+        """Return the repository of deployments."""
+        return tx.deployments
+
+    def idle(self, record: Deployment) -> bool:
+        """Look after all: a failed release leaves the one before it to be kept running."""
+        return False
+
+    def observe(self, record: Deployment) -> steps.Seen:
+        """Look at runs, routes and nodes."""
+        app, cluster = self._app(record), self._cluster(record)
+        routes = self._routes(app)
+        access = self._access(cluster)
+        if cluster is None or access is None:
+            return steps.Seen(routes=routes, now=time.time())
+        runs = tuple(self.workloads.runs(access, record.app_id))
+        nodes = tuple(node.name for node in cluster.observed.nodes if node.state == "ready")
+        workers = tuple(node.name for node in cluster.observed.nodes if node.role != MASTER)
+        return steps.Seen(runs, routes, self._busy(record, app, runs), workers or nodes, time.time())
+
+    def plan(self, record: Deployment, seen: steps.Seen) -> Sequence[Action]:
+        """Ask the planner."""
+        return steps.plan_deployment(record, self.wish(record), seen)
+
+    def act(self, action: Action, record: Deployment, seen: steps.Seen) -> Change[Deployment] | None:
+        """Perform one action."""
+        return self.actions[type(action)](record, action)
+
+    def wait(self, record: Deployment, action: Wait) -> None:
+        """Wait for an event of the cluster's engines."""
+        access = self._access(self._cluster(record))
+        if access is None:
+            time.sleep(action.seconds)
+        else:
+            self.workloads.wait(access, record.app_id, max(action.seconds, 0.25))
+
+    def failed(self, record: Deployment, reason: str) -> Change[Deployment]:
+        """Go back to the release that serves: the next look stops what was new."""
+
+        def go_back(tx: Transaction) -> None:
+            tx.deployments.go_back(record)
+
+        return Change(record, also=go_back)
+
+    def removed(self, record: Deployment, tx: Transaction) -> None:
+        """Let the application's own removal go on."""
+        tx.applications.nudge(record.app_id)
+
+    def wish(self, record: Deployment) -> steps.Wish:
+        """Return what the release asked for wants to run."""
+        if record.release == 0 or record.phase is Phase.DELETING:
+            return steps.Wish(drain_seconds=self.places.drain_seconds)
+        with self.store.reading() as tx:
+            app = tx.applications.get(record.app_id)
+            release = tx.releases.number(record.app_id, record.release)
+        config = json.loads(self.secrets.open(release.config)) if release.config else {}
+        runs = tuple(_run(app, release, service, config, record.pins) for service in release.spec.services)
+        return steps.Wish(runs, self._hosts(app, release.spec.services), self.places.drain_seconds)
+
+    @property
+    def secrets(self) -> Secrets:
+        """Return what opens an application's config."""
+        return self.authorities.secrets
+
+    def _hosts(self, app: Application, services: Sequence[Service]) -> dict[str, str]:
+        """Return the host of each routed service: `web` (else the first) has the application's own name."""
+        routed = [service.name for service in services if service.port]
+        if not routed:
+            return {}
+        main = "web" if "web" in routed else routed[0]
+        base = f"{app.name}.{app.project_name}.{self.places.domain}"
+        return {name: base if name == main else f"{name}.{base}" for name in routed}
+
+    def _routes(self, app: Application) -> dict[str, Mapping[str, str]]:
+        base = f"{app.name}.{app.project_name}.{self.places.domain}"
+        hosts = [host for host in self.router.hosts() if host == base or host.endswith(f".{base}")]
+        return {host: self.router.servers(host) for host in hosts}
+
+    def _busy(self, record: Deployment, app: Application, runs: Sequence[RunSeen]) -> frozenset[str]:
+        """Return replicas out of the route that still finish requests."""
+        routes = self._routes(app)
+        current = {server for servers in routes.values() for server in servers}
+        old = {task.id for run in runs for task in run.tasks} - current
+        return frozenset(task for task in old for host in routes if not self.router.idle(host, task))
+
+    def _app(self, record: Deployment) -> Application:
+        with self.store.reading() as tx:
+            return tx.applications.get(record.app_id)
+
+    def _cluster(self, record: Deployment) -> Cluster | None:
+        with self.store.reading() as tx:
+            try:
+                return tx.clusters.get(record.cluster_id)
+            except errors.NotFound:
+                return None
+
+    def _access(self, cluster: Cluster | None) -> ClusterAccess | None:
+        if cluster is None or cluster.secrets is None or not cluster.observed.nodes:
+            return None
+        return self.authorities.access(cluster)
+
+    def _must_access(self, record: Deployment) -> ClusterAccess:
+        access = self._access(self._cluster(record))
+        if access is None:
+            raise errors.Unavailable("the application's cluster is not ready")
+        return access
+
+    def _pin(self, record: Deployment, action: steps.PinService) -> Change[Deployment]:
+        pins = {**record.pins, action.service: action.node}
+        return Change(dataclasses.replace(record, pins=pins), ("pinned", action.describe()))
+
+    def _start(self, record: Deployment, action: steps.StartRun) -> Change[Deployment]:
+        self.workloads.start(self._must_access(record), action.run)
+        return Change(record, ("started", action.describe()))
+
+    def _switch(self, record: Deployment, action: steps.SwitchRoute) -> Change[Deployment]:
+        self.router.put(action.host, action.servers)
+        switched = dataclasses.replace(record, switched_at=time.time()) if action.leaves_old else record
+        return Change(switched, ("routed", action.describe()))
+
+    def _serve(self, record: Deployment, action: steps.Serve) -> Change[Deployment]:
+        def tell_builds(tx: Transaction) -> None:
+            tx.builds.nudge_unfinished(record.app_id)
+
+        changed = dataclasses.replace(record, serving=action.release)
+        return Change(changed, ("serving", f"release {action.release} serves"), tell_builds)
+
+    def _stop(self, record: Deployment, action: steps.StopRun) -> Change[Deployment]:
+        self.workloads.stop(self._must_access(record), action.run.name)
+        return Change(record, ("stopped", action.describe()))
+
+    def _remove_route(self, record: Deployment, action: steps.RemoveRoute) -> Change[Deployment]:
+        self.router.remove(action.host)
+        return Change(record, ("unrouted", f"{action.host} is not routed any more"))
+
+    def _remove_runs(self, record: Deployment, _action: object) -> Change[Deployment]:
+        access = self._access(self._cluster(record))
+        if access is not None:
+            self.workloads.remove(access, record.app_id)
+        return Change(
+            dataclasses.replace(record, serving=steps.CLEARED), ("removed", "removed what ran, with its data")
+        )
+
+    def _fail(self, record: Deployment, action: steps.Fail) -> None:
+        tail = self.workloads.tail(self._must_access(record), action.run, TAIL_LINES)
+        raise errors.GiveUp(f"{action.reason}\n{tail}".rstrip())
+
+
+def _run(
+    app: Application, release: Release, service: Service, config: Mapping[str, str], pins: Mapping[str, str]
+) -> Run:
+    """Return a service of a release as it shall run, named after all that makes it differ from another."""
+    environment = {**service.environment, **config}
+    if service.port:
+        environment.setdefault("PORT", str(service.port))
+    made_of = dataclasses.asdict(dataclasses.replace(service, replicas=0, build=None, depends_on=()))
+    text = json.dumps([made_of, environment], sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return Run(
+        name=f"{app.id[:8]}-{service.name}-{digest}"[:63],
+        app_id=app.id,
+        release=release.number,
+        service=service,
+        replicas=app.scale.get(service.name, service.replicas),
+        environment=environment,
+        digest=digest,
+        pin=pins.get(service.name) if service.mounts else None,
+    )
