@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a Run to what Docker Swarm is asked for: names, labels and specifications, as the Engine API words them.
+
+Called by `swarm.py`; pure, knows no connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stackyard.model.applications import HealthCheck, Mount, Service
+from stackyard.model.ports import Run
+
+APP = "stackyard.app"
+SERVICE = "stackyard.service"
+RELEASE = "stackyard.release"
+DIGEST = "stackyard.digest"
+PORT = "stackyard.port"
+GRACE = "stackyard.grace"
+SWARM_SERVICE = "com.docker.swarm.service.name"
+SWARM_TASK = "com.docker.swarm.task.id"
+SWARM_TASK_NAME = "com.docker.swarm.task.name"
+
+RESTART_SECONDS = 1.0
+LOG_DRIVER = {"Name": "json-file", "Options": {"max-size": "10m", "max-file": "3"}}
+
+
+def network_name(app_id: str) -> str:
+    """Return the name of the application's network, the same for all its releases."""
+    return f"{app_id[:8]}_default"
+
+
+def volume_name(app_id: str, volume: str) -> str:
+    """Return the name of an application's volume on the node that holds it."""
+    return f"{app_id[:8]}_{volume}"
+
+
+def nanoseconds(seconds: float) -> int:
+    """Return Docker's unit of time."""
+    return round(seconds * 1_000_000_000)
+
+
+def labels(run: Run) -> dict[str, str]:
+    """Return what tells of a service, and of each of its containers, whose they are."""
+    told = {
+        APP: run.app_id,
+        SERVICE: run.service.name,
+        RELEASE: str(run.release),
+        DIGEST: run.digest,
+        GRACE: str(run.service.stop_grace),
+    }
+    return told | ({PORT: str(run.service.port)} if run.service.port else {})
+
+
+def network(app_id: str) -> dict[str, Any]:
+    """Return the request for the application's overlay network."""
+    return {
+        "Name": network_name(app_id),
+        "Driver": "overlay",
+        "CheckDuplicate": True,
+        "Attachable": False,
+        "Labels": {APP: app_id},
+    }
+
+
+def service(run: Run, network_id: str) -> dict[str, Any]:
+    """Return the request for the run's swarm service on the application's network.
+
+    Names resolve to the containers themselves (dnsrr), which needs no IPVS in the kernel. The
+    router's port is published on the node where the container is, at a port that the engine picks.
+    """
+    ports = [{"Protocol": "tcp", "TargetPort": run.service.port, "PublishMode": "host"}] if run.service.port else []
+    return {
+        "Name": run.name,
+        "Labels": labels(run),
+        "Mode": {"Replicated": {"Replicas": run.replicas}},
+        "EndpointSpec": {"Mode": "dnsrr", "Ports": ports},
+        "TaskTemplate": {
+            "ContainerSpec": container(run),
+            "Resources": {"Limits": limits(run.service)},
+            "RestartPolicy": {"Condition": "any", "Delay": nanoseconds(RESTART_SECONDS)},
+            "Placement": {"Constraints": [f"node.hostname=={run.pin}"] if run.pin else []},
+            "Networks": [{"Target": network_id, "Aliases": [run.service.name]}],
+            "LogDriver": LOG_DRIVER,
+        },
+    }
+
+
+def container(run: Run) -> dict[str, Any]:
+    """Return the container part of a task: what the image, the service and the release say."""
+    asked = run.service
+    spec: dict[str, Any] = {
+        "Image": asked.image,
+        "Labels": labels(run),
+        "Env": [f"{key}={literal(value)}" for key, value in sorted(run.environment.items())],
+        "Command": list(asked.entrypoint) if asked.entrypoint is not None else None,
+        "Args": list(asked.command) if asked.command is not None else None,
+        "Dir": asked.working_dir,
+        "User": asked.user,
+        "Mounts": [mount(run.app_id, each) for each in asked.mounts],
+        "StopGracePeriod": nanoseconds(asked.stop_grace),
+        "Healthcheck": healthcheck(asked.healthcheck) if asked.healthcheck else None,
+        "Init": True,
+    }
+    return {key: value for key, value in spec.items() if value is not None}
+
+
+def literal(value: str) -> str:
+    """Return a text that Swarm's templates (`{{.Node.Hostname}}`) leave as it is."""
+    return value.replace("{{", '{{"{{"}}')
+
+
+def mount(app_id: str, asked: Mount) -> dict[str, Any]:
+    """Return the mount of a named volume, which the node makes when it first sees it."""
+    return {
+        "Type": "volume",
+        "Source": volume_name(app_id, asked.volume),
+        "Target": asked.target,
+        "ReadOnly": asked.read_only,
+        "VolumeOptions": {"Labels": {APP: app_id}},
+    }
+
+
+def healthcheck(asked: HealthCheck) -> dict[str, Any]:
+    """Return Docker's form of a Compose health check; an empty `Test` keeps the image's own."""
+    if asked.disabled:
+        return {"Test": ["NONE"]}
+    return {
+        "Test": list(asked.test),
+        "Interval": nanoseconds(asked.interval),
+        "Timeout": nanoseconds(asked.timeout),
+        "Retries": asked.retries,
+        "StartPeriod": nanoseconds(asked.start_period),
+    }
+
+
+def limits(asked: Service) -> dict[str, int]:
+    """Return the limits that were asked for, and no others."""
+    found: dict[str, int] = {}
+    if asked.cpus:
+        found["NanoCPUs"] = nanoseconds(asked.cpus)
+    if asked.memory_bytes:
+        found["MemoryBytes"] = asked.memory_bytes
+    return found
+
+
+def scaled(current: Mapping[str, Any], replicas: int) -> dict[str, Any]:
+    """Return an existing specification with another number of replicas and nothing else changed."""
+    return {**current, "Mode": {"Replicated": {"Replicas": replicas}}}
