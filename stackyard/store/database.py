@@ -11,6 +11,7 @@ import alembic.command
 import alembic.config
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 WRITE = "stackyard_write"
 
@@ -50,3 +51,14 @@ def migrate(url: str) -> None:
     config.set_main_option("script_location", str(pathlib.Path(__file__).parent / "migrations"))
     config.attributes["url"] = url
     alembic.command.upgrade(config, "head")
+
+
+def insert_if_absent(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> None:
+    """Insert a row unless its unique key is there; takes the row's lock, so that two at once don't deadlock."""
+    name = connection.dialect.name
+    if name in {"mysql", "mariadb"}:
+        upsert = mysql.insert(table).values(values)
+        connection.execute(upsert.on_duplicate_key_update(id=table.c.id))
+    else:
+        dialect = postgresql if name == "postgresql" else sqlite
+        connection.execute(dialect.insert(table).values(values).on_conflict_do_nothing())

@@ -34,6 +34,7 @@ class Leases:
         self.store = store
         self.rows = rows
         self.seconds = seconds
+        self._held_now: dict[str, Lease] = {}
 
     def acquire(self) -> tuple[Lease, Any] | None:
         """Take one due row; return its lease and record, or None when nothing is due."""
@@ -44,8 +45,24 @@ class Leases:
         for object_id, epoch in random.sample(due, len(due)):
             taken = self._take(object_id, epoch)
             if taken:
+                self._held_now[object_id] = taken[0]
                 return taken
         return None
+
+    def next_due(self) -> float | None:
+        """Return when (seconds since the epoch) the next row will be due, or None when there is none."""
+        with self.store.reading() as tx:
+            table = self.rows(tx).table
+            free = sa.case((table.c.due > table.c.lease_until, table.c.due), else_=table.c.lease_until)
+            return tx.connection.execute(sa.select(sa.func.min(free))).scalar()
+
+    def renew_held(self) -> None:
+        """Renew all leases of this process, so that nobody takes over what merely takes long."""
+        for lease in list(self._held_now.values()):
+            try:
+                self.renew(lease)
+            except errors.Fenced:
+                self._held_now.pop(lease.object_id, None)
 
     def _due(self, rows: Scheduled[Any], now: float) -> list[tuple[str, int]]:
         table = rows.table
@@ -115,6 +132,7 @@ class Leases:
 
     def release(self, lease: Lease, after: float, attempts: int = 0) -> None:
         """Give the row back, due again in `after` seconds; at once if its intent changed meanwhile."""
+        self._held_now.pop(lease.object_id, None)
         with self.store.saving() as tx:
             rows = self.rows(tx)
             # A request or a nudge that came meanwhile has set `due` anew: that wish must not wait.
@@ -125,6 +143,7 @@ class Leases:
 
     def remove(self, lease: Lease, record: Record, also: Also = lambda _: None) -> None:
         """Remove the row of an object of which nothing is left; its history stays."""
+        self._held_now.pop(lease.object_id, None)
         with self.store.saving() as tx:
             rows = self.rows(tx)
             self._held(rows, lease)

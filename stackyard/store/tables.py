@@ -28,11 +28,11 @@ class UTCTime(TypeDecorator[datetime.datetime]):
     impl = sa.String(40)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime.datetime | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
+    def process_bind_param(self, value: datetime.datetime | None, dialect: sa.Dialect) -> str | None:
         """Turn a time into text."""
         return value.astimezone(datetime.UTC).isoformat(timespec="microseconds") if value else None
 
-    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> datetime.datetime | None:  # noqa: ARG002
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> datetime.datetime | None:
         """Turn text into a time."""
         return datetime.datetime.fromisoformat(value) if value else None
 

@@ -47,7 +47,7 @@ class Builds(Passive):
         self.builder = builder
         self.authorities = authorities
         self.workshop = workshop
-        self.actions: dict[type[Action], Callable[[Build, object, Log], Change[Build] | None]] = {
+        self.actions: dict[type[Action], Callable[..., Change[Build] | None]] = {
             steps.FetchSource: self._fetch,
             steps.DetectServices: self._detect,
             steps.BuildImage: self._build,

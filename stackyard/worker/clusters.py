@@ -35,7 +35,7 @@ class Clusters(Passive):
         self.engine = engine
         self.registry = registry
         self.authorities = authorities
-        self.actions: dict[type[Action], Callable[[Cluster, steps.Seen, object], Change[Cluster] | None]] = {
+        self.actions: dict[type[Action], Callable[..., Change[Cluster] | None]] = {
             steps.MakeAuthority: self._make_authority,
             steps.MakeNetwork: self._make_network,
             steps.AddMachines: self._add_machines,

@@ -43,7 +43,7 @@ class Deployments(Passive):
         self.router = router
         self.authorities = authorities
         self.places = places
-        self.actions: dict[type[Action], Callable[[Deployment, object], Change[Deployment] | None]] = {
+        self.actions: dict[type[Action], Callable[..., Change[Deployment] | None]] = {
             steps.PinService: self._pin,
             steps.StartRun: self._start,
             steps.SwitchRoute: self._switch,

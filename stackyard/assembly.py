@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds the store and the drivers from the options: what the API and the worker have in common.
+
+The one place that knows which driver implements which port on this platform.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import docker
+from oslo_config import cfg
+
+from stackyard.drivers.builders import TenantBuilder
+from stackyard.drivers.certificates.x509 import X509
+from stackyard.drivers.engines.swarm import SwarmEngine
+from stackyard.drivers.machines.docker import DockerMachines
+from stackyard.drivers.registries.distribution import DistributionRegistry
+from stackyard.drivers.routers.haproxy import HAProxyRouter
+from stackyard.drivers.secrets.authorities import Authorities
+from stackyard.drivers.secrets.fernet import FernetSecrets
+from stackyard.drivers.sources.archives import SourceFolder
+from stackyard.drivers.workloads.swarm import SwarmWorkloads
+from stackyard.model.ports import Builder, Engine, Machines, Registry, Router, Secrets, Sources, Workloads
+from stackyard.store import Store, Transaction
+from stackyard.store.leases import Leases
+from stackyard.store.records import Scheduled
+from stackyard.store.wake import Bell
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """The platform's parts, each behind its port."""
+
+    options: cfg.ConfigOpts
+    folder: pathlib.Path
+    bell: Bell
+    store: Store
+    secrets: Secrets
+    authorities: Authorities
+    machines: Machines
+    engine: Engine
+    workloads: Workloads
+    registry: Registry
+    router: Router
+    sources: Sources
+    builder: Builder
+
+    def leases(self, rows: Callable[[Transaction], Scheduled[Any]]) -> Leases:
+        """Return the leases of one noun."""
+        return Leases(self.store, rows, self.options.worker.lease_seconds)
+
+
+def assemble(options: cfg.ConfigOpts) -> Parts:
+    """Build everything; connects to nothing until it is used."""
+    folder = pathlib.Path(options.state_dir)
+    bell = Bell(folder / "run")
+    secrets = FernetSecrets(folder / "secrets" / "fernet.key")
+    client = docker.DockerClient(base_url=options.engine_url, version="auto", timeout=120, max_pool_size=32)
+    registry = DistributionRegistry(client, options.instance, folder, options.registry.port)
+    return Parts(
+        options=options,
+        folder=folder,
+        bell=bell,
+        store=Store(options.database.connection, options.database.pool_size, bell.ring),
+        secrets=secrets,
+        authorities=Authorities(secrets, X509()),
+        machines=DockerMachines(client, options.instance),
+        engine=SwarmEngine(),
+        workloads=SwarmWorkloads(registry),
+        registry=registry,
+        router=HAProxyRouter(folder / "router"),
+        sources=SourceFolder(folder / "sources"),
+        builder=TenantBuilder(registry),
+    )
+
+
+def config_file() -> str | None:
+    """Return the options file that the supervisor names, if it does."""
+    return os.environ.get("STACKYARD_CONF")

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The composition root of the API: `gunicorn stackyard.wsgi:application`."""
+
+from __future__ import annotations
+
+from stackyard import assembly, conf
+from stackyard.api import http, services
+from stackyard.intents import Intents
+from stackyard.intents.rules import Rules
+
+
+def build() -> http.WSGIApplication:
+    """Build store, drivers, intents and the application from the options file named in the environment."""
+    options = conf.load(assembly.config_file())
+    parts = assembly.assemble(options)
+    rules = Rules.read(options)
+    return http.create_app(
+        services.Services(
+            conf=options,
+            store=parts.store,
+            intents=Intents(parts.store, rules, parts.secrets),
+            secrets=parts.secrets,
+            certificates=parts.authorities.certificates,
+            workloads=parts.workloads,
+            sources=parts.sources,
+            access=parts.authorities.access,
+        )
+    )
+
+
+application = build()
