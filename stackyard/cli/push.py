@@ -37,15 +37,16 @@ Json = dict[str, Any]
 @click.argument("source", default=".", metavar="[DIR|GIT_URL]")
 @click.option("--app", "name", help="Application to push to; made when absent. Default: the folder's name.")
 @click.option("--revision", default="", help="Branch, tag or commit of GIT_URL; for a folder, the name to record.")
+@click.option("--cluster", help="Cluster for an application made now. Default: the project's only one.")
 @click.option("--detach", is_flag=True, help="Hand the source over and return at once.")
 @output.json_option
-def push(source: str, name: str | None, revision: str, detach: bool, as_json: bool) -> None:
+def push(source: str, name: str | None, revision: str, cluster: str | None, detach: bool, as_json: bool) -> None:
     """Build a folder or git repository and deploy it."""
     began = time.monotonic()
     name = name or default_name(source)
     progress = output.Progress(quiet=as_json)
     session = Session(SERVICE)
-    app = find_or_create(session, name)
+    app = find_or_create(session, name, cluster)
     workflow = begin(session, name, source, revision)
     if detach:
         _tell_detached(name, workflow, as_json=as_json)
@@ -68,12 +69,12 @@ def default_name(source: str) -> str:
     return name
 
 
-def find_or_create(session: Session, name: str) -> Json:
-    """Return the application, made now when there is none of this name."""
+def find_or_create(session: Session, name: str, cluster: str | None = None) -> Json:
+    """Return the application, made now (on `cluster`, where given) when there is none of this name."""
     try:
         app: Json = session.get(f"/apps/{quote(name)}")
     except errors.NotFound:
-        app = session.post("/apps", {"name": name})
+        app = session.post("/apps", {"name": name, "cluster": cluster} if cluster else {"name": name})
     return app
 
 

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+# Each target brings what it needs, and can be run again at any point.
+
+PYTHON := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+
+help:  ## Show this list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo:  ## From nothing to a running application: platform, cluster, two pushes; ends with its URL.
+	@tools/bootstrap.sh
+	@$(PYTHON) tools/demo.py
+
+test:  ## Install what the tests need and run them all.
+	@tools/bootstrap.sh --test
+	@$(PYTHON) -m pytest
+
+lint:  ## Check form, types and the direction of imports.
+	@tools/bootstrap.sh
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+bench:  ## Measure the figures that count, each beside its floor.
+	@tools/bootstrap.sh --test
+	@$(PYTHON) tools/bench.py
+
+clean:  ## Remove what was made in this folder (the platform's own data: stackyard down --purge).
+	@rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,105 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Make the virtual environment that everything else runs in, and see to the few programs that it needs.
+#
+#   tools/bootstrap.sh          what `make demo` needs
+#   tools/bootstrap.sh --test   also the Debian packages that the tests start servers from
+#
+# Can be run at any time and killed at any time: done work is recognised, half-done work is done again.
+# Where packages come from is decided by pip's and apt's own configuration on this host.
+set -eu
+cd "$(dirname "$0")/.."
+
+TEST_COMMANDS='dockerd mmdebstrap mariadbd pg_ctl haproxy docker-registry redis-server'
+EXTRAS='.[local,mariadb,postgresql,test]'
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
+say() { printf '%s %s\n' '-' "$*" >&2; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+fail() {
+    printf 'error: %s\n' "$1" >&2
+    exit 1
+}
+
+# install PACKAGE... : by apt as root; anyone else is told what to do.
+install_packages() {
+    if [ "$(id -u)" -ne 0 ] || ! have apt-get; then
+        fail "missing here: $*. As root on Debian 12 or newer run: apt-get install $*, then try again"
+    fi
+    say "installing $*"
+    apt-get -o DPkg::Lock::Timeout=300 -qq update >&2 9<&- || say 'apt-get update failed; going on with the lists there are'
+    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -qq -y --no-install-recommends \
+        install "$@" >&2 </dev/null 9<&- || fail "apt-get could not install $*; its words are above"
+}
+
+# The first Python that is new enough and can make virtual environments.
+find_python() {
+    for candidate in python3 python3.13 python3.12 python3.11 /usr/bin/python3; do
+        if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            printf '%s\n' "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+package_of() {
+    case $1 in
+        dockerd) echo docker.io ;;
+        mariadbd) echo mariadb-server-core ;;
+        pg_ctl) echo postgresql ;;
+        *) echo "$1" ;;
+    esac
+}
+
+# Servers of PostgreSQL stay outside of PATH on Debian.
+have_program() { have "$1" || ls /usr/lib/postgresql/*/bin/"$1" >/dev/null 2>&1; }
+
+missing_packages() {
+    for name in "$@"; do
+        have_program "$name" || package_of "$name"
+    done
+}
+
+ensure_programs() {
+    missing=$(missing_packages git curl "$@" | tr '\n' ' ')
+    find_python >/dev/null || missing="$missing python3 python3-venv"
+    missing=$(echo $missing)
+    # shellcheck disable=SC2086  # a list of words
+    [ -z "$missing" ] || install_packages $missing
+    find_python >/dev/null || fail "Python 3.11 or newer with its venv module is needed, $(python3 --version 2>&1) is here"
+}
+
+# What the environment depends on: the two files, the interpreter, and where it lies (scripts hold the path).
+wanted_stamp() {
+    { cat pyproject.toml constraints.txt; "$1" -c 'import sys; print(sys.version)'; pwd; } | sha256sum | cut -d' ' -f1
+}
+
+ensure_environment() {
+    python=$(find_python)
+    wanted=$(wanted_stamp "$python")
+    [ "$(cat .venv/stamp 2>/dev/null)" != "$wanted" ] || return 0
+    say 'making the virtual environment (.venv); a minute or two'
+    # An environment that pip was killed in can't be trusted: begin anew.
+    if [ -e .venv/installing ] || ! .venv/bin/python -c 'import pip' 2>/dev/null; then
+        "$python" -m venv --clear .venv
+    fi
+    : >.venv/installing
+    .venv/bin/python -m pip install --quiet --no-input -c constraints.txt -e "$EXTRAS" >&2 9<&- ||
+        fail "pip could not install what pyproject.toml names; its words are above (proxy, index and certificates are pip's own configuration: pip config list)"
+    printf '%s\n' "$wanted" >.venv/stamp
+    rm -f .venv/installing
+}
+
+# One at a time: the lock is held on this very file and ends with this process.
+exec 9<tools/bootstrap.sh
+if have flock; then flock 9; fi
+
+# shellcheck disable=SC2086  # a list of words
+case ${1-} in
+    --test) ensure_programs $TEST_COMMANDS ;;
+    '') ensure_programs ;;
+    *) fail "unknown argument $1; the only one is --test" ;;
+esac
+ensure_environment
