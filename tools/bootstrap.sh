@@ -10,7 +10,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-TEST_COMMANDS='dockerd mmdebstrap mariadbd pg_ctl haproxy docker-registry redis-server'
+TEST_COMMANDS='dockerd mmdebstrap mariadbd mariadb-install-db pg_ctl'
 EXTRAS='.[local,mariadb,postgresql,test]'
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -47,7 +47,7 @@ find_python() {
 package_of() {
     case $1 in
         dockerd) echo docker.io ;;
-        mariadbd) echo mariadb-server-core ;;
+        mariadbd | mariadb-install-db) echo mariadb-server-core ;;
         pg_ctl) echo postgresql ;;
         *) echo "$1" ;;
     esac
@@ -63,7 +63,7 @@ missing_packages() {
 }
 
 ensure_programs() {
-    missing=$(missing_packages git curl "$@" | tr '\n' ' ')
+    missing=$(missing_packages git curl "$@" | sort -u | tr '\n' ' ')
     find_python >/dev/null || missing="$missing python3 python3-venv"
     missing=$(echo $missing)
     # shellcheck disable=SC2086  # a list of words
