@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which git repositories may be fetched: pure rules, asked by intents before anything is stored and by the driver again.
+"""Which git repositories may be fetched: pure rules, asked by intents and by the driver again.
 
 Must not touch the network or the file system.
 """
