@@ -38,10 +38,19 @@ class NodeEngine:
         """Return the decoded answer of a GET; raises NotFound."""
         return self._call("GET", path, params=params).json()
 
-    def post(self, path: str, body: object = None, auth: Mapping[str, str] | None = None, **params: str | int) -> Any:
+    def post(
+        self,
+        path: str,
+        body: object = None,
+        auth: Mapping[str, str] | None = None,
+        *,
+        seconds: float = READ_SECONDS,
+        **params: str | int,
+    ) -> Any:
         """Return the decoded answer of a POST (None when it is empty); raises NotFound, Conflict, GiveUp."""
         headers = {"X-Registry-Auth": encoded(auth)} if auth else None
-        answer = self._call("POST", path, params=params, json=body, headers=headers)
+        limits = (CONNECT_SECONDS, seconds)
+        answer = self._call("POST", path, params=params, json=body, headers=headers, timeout=limits)
         return answer.json() if answer.content else None
 
     def delete(self, path: str, **params: str | int) -> None:

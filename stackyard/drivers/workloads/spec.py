@@ -6,7 +6,7 @@ Called by `swarm.py`; pure, knows no connection.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stackyard.model.applications import HealthCheck, Mount, Service
@@ -64,7 +64,7 @@ def network(app_id: str) -> dict[str, Any]:
     }
 
 
-def service(run: Run, network_id: str) -> dict[str, Any]:
+def service(run: Run, network_id: str, constraints: Sequence[str] = ()) -> dict[str, Any]:
     """Return the request for the run's swarm service on the application's network.
 
     Names resolve to the containers themselves (dnsrr), which needs no IPVS in the kernel. The
@@ -80,7 +80,7 @@ def service(run: Run, network_id: str) -> dict[str, Any]:
             "ContainerSpec": container(run),
             "Resources": {"Limits": limits(run.service)},
             "RestartPolicy": {"Condition": "any", "Delay": nanoseconds(RESTART_SECONDS)},
-            "Placement": {"Constraints": [f"node.hostname=={run.pin}"] if run.pin else []},
+            "Placement": {"Constraints": list(constraints)},
             "Networks": [{"Target": network_id, "Aliases": [run.service.name]}],
             "LogDriver": LOG_DRIVER,
         },
@@ -145,6 +145,10 @@ def limits(asked: Service) -> dict[str, int]:
     return found
 
 
-def scaled(current: Mapping[str, Any], replicas: int) -> dict[str, Any]:
-    """Return an existing specification with another number of replicas and nothing else changed."""
-    return {**current, "Mode": {"Replicated": {"Replicas": replicas}}}
+def adjusted(current: Mapping[str, Any], replicas: int, constraints: Sequence[str]) -> dict[str, Any]:
+    """Return an existing specification with these replicas and constraints and nothing else changed."""
+    placement = (current["TaskTemplate"].get("Placement") or {}).get("Constraints") or []
+    if current["Mode"].get("Replicated", {}).get("Replicas") == replicas and placement == list(constraints):
+        return dict(current)
+    template = {**current["TaskTemplate"], "Placement": {"Constraints": list(constraints)}}
+    return {**current, "Mode": {"Replicated": {"Replicas": replicas}}, "TaskTemplate": template}

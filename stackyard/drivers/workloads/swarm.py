@@ -10,22 +10,32 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from stackyard.drivers.workloads import images, observe, spec
+from stackyard.drivers.workloads import images, observe, placement, spec
 from stackyard.drivers.workloads.api import NodeEngine, everywhere, labelled
 from stackyard.drivers.workloads.events import Hub
 from stackyard.drivers.workloads.follow import LogStream, read, read_all
 from stackyard.drivers.workloads.observe import Container
+from stackyard.drivers.workloads.resources import (
+    ensure_network,
+    ensure_service,
+    grace,
+    halt,
+    listed,
+    remove_network,
+    remove_volumes,
+    resolvable,
+)
 from stackyard.model import errors
-from stackyard.model.ports import ClusterAccess, LogLine, NodeAccess, Registry, Run, RunSeen
+from stackyard.model.ports import ClusterAccess, LogLine, Registry, Run, RunSeen
 
 T = TypeVar("T")
-SETTLE_SECONDS = 5.0
-NETWORK_SECONDS = 15.0
-DEFAULT_GRACE = 10.0
+SETTLE_SECONDS = 10.0
+CONVERGE_SECONDS = 0.5
+STOPPED_AT_ONCE = 16
 
 
 class SwarmWorkloads:
@@ -49,7 +59,7 @@ class SwarmWorkloads:
             told = pool.submit(self._told, access, app_id)
             containers, silent = self._containers(access, f"{spec.APP}={app_id}")
             services, tasks, members = told.result()
-        lost = _down(members)
+        lost = placement.down(members)
         _all_down(silent, lost)
         return observe.runs(services, tasks, containers, lost)
 
@@ -81,7 +91,7 @@ class SwarmWorkloads:
         """Return the containers with these labels; raises Unavailable unless all silent nodes are known down."""
         found, silent = self._containers(access, *labels)
         if silent:
-            _all_down(silent, _down(manager(access, lambda engine: engine.get("/nodes"))))
+            _all_down(silent, placement.down(manager(access, lambda engine: engine.get("/nodes"))))
         return found
 
     def wait(self, access: ClusterAccess, app_id: str, timeout: float) -> None:
@@ -109,9 +119,9 @@ class SwarmWorkloads:
         auth = self._auth(run.service.image)
         with ThreadPoolExecutor(1, "network") as pool:
             network = pool.submit(manager, access, lambda engine: ensure_network(engine, run.app_id))
-            self._bring(access, run, auth)
+            avoided = self._prepare(access, run, auth)
             network_id = network.result()
-        manager(access, lambda engine: ensure_service(engine, run, network_id, auth))
+        manager(access, lambda engine: ensure_service(engine, run, network_id, avoided, auth))
 
     def _auth(self, image: str) -> Mapping[str, str] | None:
         """Return what nodes need to pull the image from the platform's registry; None for images from elsewhere."""
@@ -120,39 +130,43 @@ class SwarmWorkloads:
         repository = images.repository(image, self._registry.address())
         return self._registry.grant([repository], ["pull"]) if repository else None
 
-    def _bring(self, access: ClusterAccess, run: Run, auth: Mapping[str, str] | None) -> None:
-        """Have the image on all nodes that may run it; only a node that is down may fail."""
-        image = run.service.image or ""
-        nodes = _eligible(access, run, manager(access, lambda engine: engine.get("/nodes")))
-        answers = everywhere(nodes, lambda engine: images.bring(engine, image, auth))
+    def _prepare(self, access: ClusterAccess, run: Run, auth: Mapping[str, str] | None) -> list[str]:
+        """Have the image on all nodes that may run it; return the nodes to be avoided at first."""
+        image, label = run.service.image or "", f"{spec.APP}={run.app_id}"
+
+        def prepare(engine: NodeEngine) -> bool:
+            images.bring(engine, image, auth)
+            return bool(engine.get("/containers/json", filters=labelled(label)))
+
+        nodes = placement.eligible(access, run, manager(access, lambda engine: engine.get("/nodes")))
+        answers = everywhere(nodes, prepare)
         for answer in answers.values():
             if isinstance(answer, errors.StackyardError):
                 raise answer
+        return placement.avoided(run, list(answers), [name for name, warm in answers.items() if warm])
 
     # --- stopping ------------------------------------------------------------------------------
 
     def stop(self, access: ClusterAccess, name: str) -> None:
-        """Remove the run and wait until its containers are gone, by force when their grace is over."""
+        """Remove the run and its containers, each within its own grace."""
         manager(access, lambda engine: engine.delete(f"/services/{name}"))
-        self._gone(access, f"{spec.SWARM_SERVICE}={name}")
+        self._halt(access, f"{spec.SWARM_SERVICE}={name}")
 
-    def _gone(self, access: ClusterAccess, label: str) -> None:
-        """Wait until no container has this label."""
-        self._hub.watch(access.nodes)
-        begun, forced, app_id = time.monotonic(), False, ""
-        while True:
-            since = self._hub.count(app_id)
-            left = self._present(access, label)
-            if not left:
-                return
-            late = time.monotonic() - begun - max(grace(each) for each in left) - SETTLE_SECONDS
-            if late > SETTLE_SECONDS:
+    def _halt(self, access: ClusterAccess, label: str) -> None:
+        """Stop and remove the containers with this label whose services are removed already.
+
+        Swarm would do so too, 3 seconds later, and remove them 3 seconds after that.
+        """
+        left = self._present(access, label)
+        if any(resolvable(each) for each in left):
+            time.sleep(CONVERGE_SECONDS)
+        deadline = time.monotonic() + max((grace(each) for each in left), default=0) + SETTLE_SECONDS
+        while left:
+            if time.monotonic() > deadline:
                 raise errors.Unavailable(f"{left[0].node.name} does not remove container {left[0].listed['Id'][:12]}")
-            if late > 0 and not forced:
-                forced = True
-                _force(left)
-            self._hub.wait(app_id, since, 0.1 if app_id else 0.02)
-            app_id = left[0].labels.get(spec.APP, "")
+            with ThreadPoolExecutor(min(len(left), STOPPED_AT_ONCE), "stop") as pool:
+                list(pool.map(halt, left))
+            left = self._present(access, label)
 
     def remove(self, access: ClusterAccess, app_id: str) -> None:
         """Remove everything of the application: services, containers, its network, its volumes on all nodes."""
@@ -163,12 +177,12 @@ class SwarmWorkloads:
                 engine.delete(f"/services/{service['ID']}")
 
         manager(access, remove_services)
-        self._gone(access, label)
+        self._halt(access, label)
         manager(access, lambda engine: remove_network(engine, app_id))
         answers = everywhere(access.nodes, lambda engine: remove_volumes(engine, label))
         failed = {name: answer for name, answer in answers.items() if isinstance(answer, errors.StackyardError)}
         if failed:
-            _all_down(failed, _down(manager(access, lambda engine: engine.get("/nodes"))))
+            _all_down(failed, placement.down(manager(access, lambda engine: engine.get("/nodes"))))
 
     # --- logs ----------------------------------------------------------------------------------
 
@@ -206,85 +220,9 @@ def manager(access: ClusterAccess, call: Callable[[NodeEngine], T]) -> T:
     raise failure
 
 
-def listed(engine: NodeEngine, *labels: str) -> list[Container]:
-    """Return a node's containers with these labels; those that have ended are inspected for the reason."""
-    rows = engine.get("/containers/json", all=1, filters=labelled(*labels))
-    return [Container(engine.node, row, _details(engine, row)) for row in rows]
-
-
-def _details(engine: NodeEngine, row: Mapping[str, Any]) -> Mapping[str, Any]:
-    # A running container is not inspected: that would wait for the engine's lock while it starts or stops.
-    if row["State"] not in {"exited", "dead"}:
-        return {}
-    try:
-        details: Mapping[str, Any] = engine.get(f"/containers/{row['Id']}/json")
-    except errors.NotFound:
-        return {}
-    return details
-
-
-def grace(container: Container) -> float:
-    """Return how long the container may take to stop, in seconds."""
-    return float(container.labels.get(spec.GRACE, DEFAULT_GRACE))
-
-
-def ensure_network(engine: NodeEngine, app_id: str) -> str:
-    """Return the id of the application's network, made if it is not there."""
-    name = spec.network_name(app_id)
-    try:
-        return str(engine.get(f"/networks/{name}", scope="swarm")["Id"])
-    except errors.NotFound:
-        pass
-    try:
-        return str(engine.post("/networks/create", spec.network(app_id))["Id"])
-    except errors.Conflict:
-        return str(engine.get(f"/networks/{name}", scope="swarm")["Id"])
-
-
-def ensure_service(engine: NodeEngine, run: Run, network_id: str, auth: Mapping[str, str] | None) -> None:
-    """Make the run's service, or bring the one that is there to the run's replicas (and digest)."""
-    try:
-        engine.post("/services/create", spec.service(run, network_id), auth)
-    except errors.Conflict:
-        current = engine.get(f"/services/{run.name}")
-        wanted = spec.scaled(current["Spec"], run.replicas)
-        if current["Spec"].get("Labels", {}).get(spec.DIGEST) != run.digest:
-            wanted = spec.service(run, network_id)
-        if wanted != current["Spec"]:
-            engine.post(f"/services/{current['ID']}/update", wanted, auth, version=current["Version"]["Index"])
-
-
-def remove_network(engine: NodeEngine, app_id: str) -> None:
-    """Remove the application's network, waiting until the last tasks have left it."""
-    deadline = time.monotonic() + NETWORK_SECONDS
-    while True:
-        try:
-            return engine.delete(f"/networks/{spec.network_name(app_id)}")
-        except errors.StackyardError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(0.1)
-
-
-def remove_volumes(engine: NodeEngine, label: str) -> None:
-    """Remove the application's volumes on one node."""
-    for volume in engine.get("/volumes", filters=labelled(label)).get("Volumes") or ():
-        engine.delete(f"/volumes/{volume['Name']}", force=1)
-
-
-def _force(containers: Sequence[Container]) -> None:
-    for each in containers:
-        NodeEngine(each.node).delete(f"/containers/{each.listed['Id']}", force=1, v=1)
-
-
 def _failed(container: Container) -> bool:
     state = container.details.get("State", {})
     return container.ended and bool(state.get("ExitCode") or state.get("Error") or state.get("OOMKilled"))
-
-
-def _down(members: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the names of the members that the swarm knows to be down, by id."""
-    return {each["ID"]: each["Description"]["Hostname"] for each in members if each["Status"]["State"] == "down"}
 
 
 def _all_down(silent: Mapping[str, errors.StackyardError], lost: Mapping[str, str]) -> None:
@@ -292,14 +230,3 @@ def _all_down(silent: Mapping[str, errors.StackyardError], lost: Mapping[str, st
     for name, error in silent.items():
         if name not in lost.values():
             raise error
-
-
-def _eligible(access: ClusterAccess, run: Run, members: Sequence[Mapping[str, Any]]) -> list[NodeAccess]:
-    """Return the nodes that may run the run: ready, not draining, and the pinned one where there is one."""
-    ready = {
-        each["Description"]["Hostname"]
-        for each in members
-        if each["Status"]["State"] == "ready" and each["Spec"]["Availability"] == "active"
-    }
-    wanted = ready & {run.pin} if run.pin else ready
-    return [node for node in access.nodes if node.name in wanted]
