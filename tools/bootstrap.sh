@@ -86,13 +86,13 @@ ensure_environment() {
         "$python" -m venv --clear .venv
     fi
     : >.venv/installing
-    .venv/bin/python -m pip install --quiet --no-input -c constraints.txt -e "$EXTRAS" >&2 9<&- ||
+    .venv/bin/python -m pip install --quiet --no-input -c constraints.txt --no-compile -e "$EXTRAS" >&2 ||
         fail "pip could not install what pyproject.toml names; its words are above (proxy, index and certificates are pip's own configuration: pip config list)"
     printf '%s\n' "$wanted" >.venv/stamp
     rm -f .venv/installing
 }
 
-# One at a time: the lock is held on this very file and ends with this process.
+# One at a time: the lock is on this very file, and also held by a pip that outlives a killed run.
 exec 9<tools/bootstrap.sh
 if have flock; then flock 9; fi
 
