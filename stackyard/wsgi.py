@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from stackyard import assembly, conf
-from stackyard.api import http, services
+from stackyard.api import http, pipeline, services
 from stackyard.intents import Intents
 from stackyard.intents.rules import Rules
 
 
-def build() -> http.WSGIApplication:
+def build() -> pipeline.WSGI:
     """Build store, drivers, intents and the application from the options file named in the environment."""
     options = conf.load(assembly.config_file())
     parts = assembly.assemble(options)
@@ -18,7 +18,7 @@ def build() -> http.WSGIApplication:
         services.Services(
             conf=options,
             store=parts.store,
-            intents=Intents(parts.store, rules, parts.secrets),
+            intents=Intents.of(parts.store, parts.secrets, rules),
             secrets=parts.secrets,
             certificates=parts.authorities.certificates,
             workloads=parts.workloads,

@@ -250,6 +250,9 @@ class Sources(Protocol):
     def fetch(self, repository: str, revision: str, log: Log) -> tuple[str, str]:
         """Clone and store a revision; return (digest, commit); raises GiveUp with git's own words."""
 
+    def exists(self, digest: str) -> bool:
+        """Tell whether the archive is kept."""
+
     def unpack(self, digest: str, folder: str) -> None:
         """Write the archive's tree into an empty folder; refuses what would leave it (GiveUp)."""
 
