@@ -1,1 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
+"""What a caller may ask. Each intent checks the rules and writes what was asked, in one transaction.
+
+Called by the API only. Knows no HTTP and no driver: the worker makes it real afterwards. Whatever belongs
+to another project is absent (NotFound); what the object's state forbids is a Conflict before anything is written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from stackyard.intents.applications import Applications
+from stackyard.intents.builds import Builds
+from stackyard.intents.clusters import Clusters
+from stackyard.intents.deployments import Deployments
+from stackyard.intents.nodegroups import NodeGroups
+from stackyard.intents.releases import Releases
+from stackyard.intents.rules import Rules
+from stackyard.intents.templates import Templates
+from stackyard.model.ports import Secrets
+from stackyard.store import Store
+
+__all__ = ["Intents", "Rules"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Intents:
+    """The intents of all nouns."""
+
+    templates: Templates
+    clusters: Clusters
+    nodegroups: NodeGroups
+    applications: Applications
+    builds: Builds
+    releases: Releases
+    deployments: Deployments
+
+    @classmethod
+    def of(cls, store: Store, secrets: Secrets, rules: Rules) -> Intents:
+        """Build them on one store."""
+        return cls(
+            templates=Templates(store),
+            clusters=Clusters(store, rules),
+            nodegroups=NodeGroups(store),
+            applications=Applications(store, rules),
+            builds=Builds(store, rules),
+            releases=Releases(store, secrets, rules),
+            deployments=Deployments(store),
+        )

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests on processes: what runs now, read live from the cluster. Called through the table of routes."""
+
+from __future__ import annotations
+
+from stackyard.api.application_deployment import views
+from stackyard.api.call import Call, Reply
+
+
+def index(call: Call) -> Reply:
+    """List the replicas of an application."""
+    cluster = call.services.intents.deployments.place(call.target)
+    if cluster is None or not cluster.observed.nodes:
+        return Reply(data=[])
+    runs = call.services.workloads.runs(call.services.access(cluster), call.target.id)
+    found = [views.process(run, replica) for run in runs for replica in run.tasks]
+    return Reply(data=sorted(found, key=lambda each: (each["service"], each["release"], each["replica"])))

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of the application-deployment API: which request goes where, who may send it, how faults are told."""
+
+from __future__ import annotations
+
+from stackyard.api.application_deployment import (
+    apps,
+    language_packs,
+    logs,
+    processes,
+    releases,
+    schemas,
+    sources,
+    views,
+    workflows,
+)
+from stackyard.api.call import Body, Call, Family, Reply, Route
+from stackyard.api.faults import Fault
+from stackyard.api.policy import MEMBER, OWN_MEMBER, READER, Rule
+
+PREFIX = "/application-deployment"
+JSON = Body.JSON
+
+RULES: tuple[Rule, ...] = (
+    ("create_source", MEMBER),
+    ("get_apps", READER),
+    ("show_app", READER),
+    ("create_app", MEMBER),
+    ("update_app", MEMBER),
+    ("delete_app", MEMBER),
+    ("scale_app", MEMBER),
+    ("show_app_config", OWN_MEMBER),
+    ("update_app_config", OWN_MEMBER),
+    ("show_app_logs", READER),
+    ("get_workflows", READER),
+    ("show_workflow", READER),
+    ("create_workflow", MEMBER),
+    ("get_releases", READER),
+    ("get_languagepacks", READER),
+    ("show_languagepack", READER),
+)
+
+REASONS = {401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed", 406: "Not Acceptable"}
+
+
+def root(call: Call) -> Reply:
+    """Tell the versions of this API."""
+    link = {"href": f"{call.url}/v1", "target_name": "v1"}
+    return Reply(data=[{"id": "v1.0", "status": "CURRENT", "link": link}])
+
+
+def platform(call: Call) -> Reply:
+    """Tell what the platform offers."""
+    return Reply(data=views.platform(call))
+
+
+def fault(what: Fault) -> Reply:
+    """Write a fault as Solum does."""
+    code = "Server" if what.status >= 500 else "Client"
+    message = what.message or REASONS.get(what.status, "Bad Request")
+    return Reply(what.status, {"faultcode": code, "faultstring": message, "debuginfo": None})
+
+
+APPS, APP = "/v1/apps", "/v1/apps/{app}"
+WORKFLOWS, WORKFLOW = f"{APP}/workflows", f"{APP}/workflows/{{workflow}}"
+PACK = "/v1/language_packs"
+_APP = apps.find
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "", root, None),
+    Route("GET", "/v1", platform, None),
+    Route("POST", "/v1/sources", sources.upload, "create_source", body=Body.RAW),
+    Route("GET", APPS, apps.index, "get_apps", query=frozenset({"all_projects"})),
+    Route("POST", APPS, apps.create, "create_app", None, schemas.APP, JSON),
+    Route("GET", APP, apps.show, "show_app", _APP),
+    Route("PATCH", APP, apps.update, "update_app", _APP, schemas.APP_CHANGES, JSON),
+    Route("DELETE", APP, apps.delete, "delete_app", _APP),
+    Route("PUT", f"{APP}/scale", apps.scale, "scale_app", _APP, schemas.SCALE, JSON),
+    Route("GET", f"{APP}/config", apps.config, "show_app_config", _APP),
+    Route("PATCH", f"{APP}/config", apps.configure, "update_app_config", _APP, schemas.CONFIG, JSON),
+    Route("GET", f"{APP}/events", apps.events, "show_app", _APP),
+    Route("GET", f"{APP}/processes", processes.index, "show_app", _APP),
+    Route("GET", f"{APP}/logs", logs.lines, "show_app_logs", _APP, query=logs.QUERY),
+    Route("GET", f"{APP}/releases", releases.index, "get_releases", _APP),
+    Route("GET", WORKFLOWS, workflows.index, "get_workflows", _APP),
+    Route("POST", WORKFLOWS, workflows.create, "create_workflow", _APP, schemas.WORKFLOW, JSON),
+    Route("GET", WORKFLOW, workflows.show, "show_workflow", _APP),
+    Route("GET", f"{WORKFLOW}/output", logs.output, "show_workflow", _APP, query=logs.OUTPUT_QUERY),
+    Route("GET", PACK, language_packs.index, "get_languagepacks"),
+    Route("GET", f"{PACK}/{{pack}}", language_packs.show, "show_languagepack"),
+)
+
+FAMILY = Family("application-deployment", PREFIX, ROUTES, fault)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JSON schemas of the bodies of the application-deployment API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+# Solum's client sends this with every body; it says nothing that the address does not.
+BASE_URL: Schema = {"type": ["string", "null"], "maxLength": 2048}
+DESCRIPTION: Schema = {"type": ["string", "null"], "maxLength": 255}
+COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": 100}
+SERVICE: Schema = {"type": "string", "minLength": 1, "maxLength": 63}
+
+
+def _object(properties: Schema, *required: str) -> Schema:
+    return {
+        "type": "object",
+        "properties": {"base_url": BASE_URL, **properties},
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+APP = _object(
+    {
+        "name": {
+            "type": "string",
+            "pattern": r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z",
+            "description": (
+                "must be a DNS label: 1 to 63 small letters, digits and '-', not beginning or ending with '-'"
+            ),
+        },
+        "description": DESCRIPTION,
+        "cluster": {"type": ["string", "null"], "maxLength": 255},
+    },
+    "name",
+)
+APP_CHANGES = _object({"description": DESCRIPTION}, "description")
+
+SCALE: Schema = {
+    "type": "object",
+    "minProperties": 1,
+    "maxProperties": 100,
+    "propertyNames": SERVICE,
+    "additionalProperties": COUNT,
+}
+
+CONFIG: Schema = {
+    "type": "object",
+    "minProperties": 1,
+    "maxProperties": 500,
+    "propertyNames": {
+        "pattern": r"^[A-Za-z_][A-Za-z0-9_]{0,254}\Z",
+        "description": "must have keys of letters, digits and '_', not beginning with a digit",
+    },
+    "additionalProperties": {"type": ["string", "null"], "maxLength": 65536},
+}
+
+WORKFLOW = _object(
+    {
+        "app_id": {"type": ["string", "null"], "maxLength": 255},
+        "actions": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 3,
+            "uniqueItems": True,
+            "items": {"enum": ["build", "deploy", "scale"]},
+        },
+        "source": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "repository": {"type": ["string", "null"], "maxLength": 2048},
+                "revision": {"type": ["string", "null"], "maxLength": 255},
+                "digest": {"type": ["string", "null"], "maxLength": 71},
+            },
+        },
+        "du_id": {"type": ["string", "integer", "null"], "maxLength": 64, "minimum": 1, "maximum": 2**31 - 1},
+        "scale_target": {"type": ["integer", "null"], "minimum": 0, "maximum": 100},
+        "process": {"type": ["string", "null"], "maxLength": 63},
+    }
+)

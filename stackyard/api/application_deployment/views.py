@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How records look in Solum's words; the only place where its statuses exist."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from stackyard.api.call import Call
+from stackyard.intents.applications import Progress
+from stackyard.model.applications import Application, Deployment, Release
+from stackyard.model.builds import Build, Step
+from stackyard.model.phase import FAILED, IN_PROGRESS, Phase
+from stackyard.model.ports import Replica, RunSeen
+from stackyard.model.records import Record
+from stackyard.model.sources import without_password
+
+View = dict[str, Any]
+
+QUEUED, BUILDING, DEPLOYING = "QUEUED", "BUILDING", "DEPLOYING"
+COMPLETE, ERROR, DELETING = "DEPLOYMENT_COMPLETE", "ERROR", "DELETING"
+PACKS = uuid.UUID("6f0f5a0e-7f6b-5b0e-9d57-0d0f4f2b8a11")
+
+
+def platform(call: Call) -> View:
+    """Return the description of the platform."""
+    return {
+        "uri": f"{call.url}/v1",
+        "name": "solum",
+        "type": "platform",
+        "description": "Applications from source to running, by Stackyard",
+        "implementation_version": "1",
+        "apps_uri": f"{call.url}/v1/apps",
+        "language_packs_uri": f"{call.url}/v1/language_packs",
+        "sources_uri": f"{call.url}/v1/sources",
+    }
+
+
+def app(call: Call, record: Application, progress: Progress) -> View:
+    """Return an application with what is under way for it."""
+    build, deployment = progress.builds.get(record.id), progress.deployments.get(record.id)
+    status, reason = _status(record, build, deployment)
+    return {
+        "uuid": record.id,
+        "id": record.id,
+        "uri": f"{call.url}/v1/apps/{record.id}",
+        "name": record.name,
+        "description": record.description,
+        "type": "app",
+        "project_id": record.project_id,
+        "user_id": record.extra.get("user_id"),
+        "status": status,
+        "status_reason": reason,
+        "app_url": _address(call, record, progress.releases.get(record.id)),
+        "release": max(0, deployment.serving) if deployment else 0,
+        "scale_config": {name: {"target": str(count)} for name, count in record.scale.items()},
+        "cluster_id": record.cluster_id,
+        "created_at": _time(record.created_at),
+        "updated_at": _time(record.updated_at),
+    }
+
+
+def workflow(call: Call, of: Application, build: Build) -> View:
+    """Return a push."""
+    observed = build.observed
+    return {
+        **_workflow(call, of, build.id, ["build", "deploy"]),
+        "wf_id": build.number,
+        "source": {
+            "repository": without_password(build.source.repository),
+            "revision": build.source.revision,
+            "digest": observed.digest or build.source.digest,
+        },
+        "status": _build_status(build),
+        "step": observed.step.value,
+        "status_reason": build.status_reason,
+        "release": observed.release,
+        "revision": observed.revision or build.source.revision,
+        "seconds": observed.seconds,
+        "created_at": _time(build.created_at),
+        "updated_at": _time(build.updated_at),
+    }
+
+
+def rollback(call: Call, of: Application, made: Release, deployment: Deployment | None) -> View:
+    """Return the workflow that brings an older release back as release `made`."""
+    status, reason = _release_status(made, deployment)
+    return {
+        **_workflow(call, of, made.id, ["deploy"]),
+        "status": status,
+        "step": Step.DONE.value if status == COMPLETE else Step.DEPLOY.value,
+        "status_reason": reason,
+        "release": made.number,
+        "revision": made.revision,
+        "created_at": _time(made.created_at),
+    }
+
+
+def scaling(call: Call, of: Application, count: int) -> View:
+    """Return the workflow that scales: it has no record of its own, the application's events tell of it."""
+    return {
+        **_workflow(call, of, of.id, ["scale"]),
+        "status": DEPLOYING,
+        "step": Step.DEPLOY.value,
+        "scale_target": count,
+        "created_at": _time(of.updated_at),
+    }
+
+
+def release(record: Release, config_keys: Sequence[str], serving: int) -> View:
+    """Return a release; of its config only the names."""
+    return {
+        "uuid": record.id,
+        "number": record.number,
+        "revision": record.revision,
+        "summary": record.summary,
+        "images": {service.name: service.image for service in record.spec.services},
+        "config_keys": list(config_keys),
+        "created_at": _time(record.created_at),
+        "current": record.number == serving,
+    }
+
+
+def process(run: RunSeen, replica: Replica) -> View:
+    """Return one replica of a run."""
+    started = replica.started_at
+    return {
+        "service": replica.service,
+        "replica": replica.slot,
+        "state": replica.state,
+        "node": replica.node,
+        "release": run.release,
+        "endpoint": replica.endpoint,
+        "started_at": _time(datetime.datetime.fromtimestamp(started, datetime.UTC)) if started else None,
+        "reason": replica.reason,
+    }
+
+
+def language_pack(call: Call, name: str, description: str) -> View:
+    """Return a language pack; its id follows from its name."""
+    ident = str(uuid.uuid5(PACKS, name))
+    return {
+        "uuid": ident,
+        "uri": f"{call.url}/v1/language_packs/{ident}",
+        "name": name,
+        "type": "language_pack",
+        "status": "READY",
+        "description": description,
+    }
+
+
+def _workflow(call: Call, of: Application, ident: str, actions: list[str]) -> View:
+    return {
+        "uuid": ident,
+        "id": ident,
+        "uri": f"{call.url}/v1/apps/{of.id}/workflows/{ident}",
+        "type": "workflow",
+        "app_id": of.id,
+        "wf_id": None,
+        "actions": actions,
+        "source": {"repository": "", "revision": "", "digest": ""},
+        "status_reason": None,
+        "release": 0,
+        "revision": "",
+        "seconds": {},
+        "updated_at": None,
+    }
+
+
+def _status(record: Application, build: Build | None, deployment: Deployment | None) -> tuple[str, str | None]:
+    """Return the outcome of the last thing asked of an application: a push, or a change of its deployment."""
+    if record.phase is Phase.DELETING:
+        return DELETING, record.status_reason
+    if record.phase in FAILED:
+        return ERROR, record.status_reason
+    if build and (build.phase in IN_PROGRESS or deployment is None or _moved(build) > _moved(deployment)):
+        return _build_status(build), build.status_reason
+    if deployment is None:
+        return QUEUED, record.status_reason
+    return _deployment_status(deployment), deployment.status_reason
+
+
+def _moved(record: Record) -> datetime.datetime:
+    return record.updated_at or record.created_at
+
+
+def _build_status(build: Build) -> str:
+    if build.phase in FAILED:
+        return ERROR
+    if build.phase is Phase.READY:
+        return COMPLETE
+    return {Step.QUEUED: QUEUED, Step.DEPLOY: DEPLOYING}.get(build.observed.step, BUILDING)
+
+
+def _deployment_status(deployment: Deployment) -> str:
+    if deployment.phase in FAILED:
+        return ERROR
+    return COMPLETE if deployment.phase is Phase.READY else DEPLOYING
+
+
+def _release_status(made: Release, deployment: Deployment | None) -> tuple[str, str | None]:
+    if deployment is None:
+        return ERROR, "the application's deployment is gone"
+    if deployment.serving == made.number:
+        return COMPLETE, None
+    if deployment.release == made.number:
+        return _deployment_status(deployment), deployment.status_reason
+    if deployment.serving > made.number:
+        return COMPLETE, f"release {deployment.serving} came after it"
+    return ERROR, deployment.status_reason or "it was not reached; the release before goes on serving"
+
+
+def _address(call: Call, record: Application, newest: Release | None) -> str | None:
+    if newest is None or not any(service.port for service in newest.spec.services):
+        return None
+    conf = call.services.conf
+    port = "" if conf.router.port == 80 else f":{conf.router.port}"
+    return f"http://{record.name}.{record.project_name}.{conf.apps.domain}{port}"
+
+
+def _time(at: datetime.datetime | None) -> str | None:
+    return at.isoformat() if at else None

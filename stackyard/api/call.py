@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The vocabulary of the API: a call comes in, a route says who answers it, a reply goes out.
+
+Handlers are plain functions from `Call` to `Reply`; they know no web framework.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, BinaryIO
+
+from stackyard.api.faults import Fault
+from stackyard.api.services import Services
+from stackyard.api.versions import LOWEST, Range, Version
+from stackyard.model.records import Caller
+
+Schema = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """A validated request. `target` is what the route's `find` found; `url` the family's public address."""
+
+    services: Services
+    caller: Caller
+    url: str
+    args: Mapping[str, str]
+    query: Mapping[str, str]
+    version: Version = LOWEST
+    body: Any = None
+    stream: BinaryIO | None = None
+    target: Any = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Reply:
+    """What goes back: `data` as JSON (None: nothing), or `stream` of `content_type` piece by piece."""
+
+    status: int = 200
+    data: Any = None
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    stream: Iterable[bytes] | None = None
+    content_type: str = "application/json"
+
+
+class Body(enum.Enum):
+    """What a route reads from a request."""
+
+    NONE = "none"
+    JSON = "json"
+    RAW = "raw"
+
+
+@dataclasses.dataclass(frozen=True)
+class Route:
+    """One line of a family's table.
+
+    `rule` is the policy rule (None: public). `find` looks up what the path names, so that policy can
+    judge it; it raises NotFound for another project's. `query` lists the parameters known (None: any).
+    """
+
+    method: str
+    path: str
+    handler: Callable[[Call], Reply]
+    rule: str | None
+    find: Callable[[Call], Any] | None = None
+    schema: Schema | None = None
+    body: Body = Body.NONE
+    since: Version = LOWEST
+    query: frozenset[str] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """One API: its routes under `prefix`, its way to tell faults, its microversions if it has them.
+
+    `version_fault` tells that a version is out of range; it is given the versions that there are.
+    """
+
+    name: str
+    prefix: str
+    routes: tuple[Route, ...]
+    fault: Callable[[Fault], Reply]
+    versions: Range | None = None

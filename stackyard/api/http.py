@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only file that imports the web framework: tables of routes become a WSGI application.
+
+`stackyard.wsgi` calls `create_app`. A request becomes a `Call`, a `Reply` becomes a response; nothing
+above or below this file knows Flask.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import flask
+import werkzeug.exceptions
+from werkzeug.wrappers import Response
+
+from stackyard.api import dispatch, identity, pipeline, validation, versions
+from stackyard.api.application_deployment import routes as application_deployment
+from stackyard.api.call import Body, Call, Family, Reply, Route
+from stackyard.api.container_infra import routes as container_infra
+from stackyard.api.faults import Fault, of
+from stackyard.api.policy import Policy
+from stackyard.api.services import Services
+from stackyard.model import errors
+from stackyard.store import Page
+
+MAX_JSON = 2 * 1024 * 1024
+JSON_TYPES = ("application/json", "application/json-patch+json")
+View = Callable[..., Response]
+WSGIApplication = pipeline.WSGI
+
+
+def create_app(services: Services, authenticate: pipeline.Wrap | None = None) -> WSGIApplication:
+    """Return the whole API as a WSGI callable; `authenticate` replaces Keystone's middleware in tests."""
+    app = flask.Flask("stackyard", static_folder=None)
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    app.register_error_handler(Exception, _unrouted)
+    policy = Policy(services.conf, (*container_infra.RULES, *application_deployment.RULES))
+    for family in (FRONT, *FAMILIES):
+        for number, route in enumerate(family.routes):
+            _add(app, family.prefix, f"{family.name}-{number}", route, _view(services, policy, family, route))
+    public = [family.prefix + route.path for family, route in all_routes() if route.rule is None]
+    return pipeline.build(app.wsgi_app, FAMILIES, public, authenticate or pipeline.keystone(services.conf))
+
+
+def all_routes() -> Iterator[tuple[Family, Route]]:
+    """Yield every route there is with its family."""
+    for family in (FRONT, *FAMILIES):
+        for route in family.routes:
+            yield family, route
+
+
+def _root(call: Call) -> Reply:
+    """List the APIs, so that a browser or a curious client finds its way."""
+    return Reply(data={"name": "Stackyard", "versions": [_entry(call.url, family) for family in FAMILIES]})
+
+
+def _health(call: Call) -> Reply:
+    """Tell that requests can be answered: the database does."""
+    with call.services.store.reading() as tx:
+        tx.clusters.list(page=Page(limit=1))
+    return Reply(stream=(b"OK\n",), content_type="text/plain")
+
+
+def _entry(url: str, family: Family) -> dict[str, Any]:
+    span = family.versions
+    return {
+        "id": "v1",
+        "service": family.name,
+        "status": "CURRENT",
+        "min_version": versions.text(span.lowest) if span else "",
+        "max_version": versions.text(span.highest) if span else "",
+        "links": [{"rel": "self", "href": f"{url}{family.prefix}/v1"}],
+    }
+
+
+FAMILIES: tuple[Family, ...] = (container_infra.FAMILY, application_deployment.FAMILY)
+FRONT = Family(
+    "front",
+    "",
+    (Route("GET", "/", _root, None), Route("GET", "/healthcheck", _health, None)),
+    application_deployment.fault,
+)
+
+
+def _add(app: flask.Flask, prefix: str, name: str, route: Route, view: View) -> None:
+    path = prefix + route.path.replace("{", "<").replace("}", ">")
+    app.add_url_rule(path, name, view, methods=[route.method], provide_automatic_options=False)
+
+
+def _view(services: Services, policy: Policy, family: Family, route: Route) -> View:
+    def view(**args: str) -> Response:
+        version = _version(family)
+        if isinstance(version, Fault):
+            return _respond(family.fault(version), family)
+        try:
+            call = _call(services, family, route, version, args)
+        except werkzeug.exceptions.HTTPException as error:
+            return _unrouted(error)
+        except Exception as error:
+            return _respond(family.fault(of(error, _request_id())), family, version)
+        return _respond(dispatch.answer(policy, family, route, call), family, version)
+
+    return view
+
+
+def _version(family: Family) -> versions.Version | Fault:
+    if family.versions is None:
+        return versions.LOWEST
+    return family.versions.negotiate(flask.request.headers.get(versions.HEADER))
+
+
+def _call(services: Services, family: Family, route: Route, version: versions.Version, args: dict[str, str]) -> Call:
+    request = flask.request
+    caller = identity.nobody if route.rule is None else identity.caller
+    return Call(
+        services=services,
+        caller=caller(request.environ),
+        url=request.host_url.rstrip("/") + family.prefix,
+        args=args,
+        query=request.args.to_dict(),
+        version=version,
+        body=_json() if route.body is Body.JSON else None,
+        stream=request.stream if route.body is Body.RAW else None,  # type: ignore[arg-type]
+    )
+
+
+def _json() -> Any:
+    request = flask.request
+    if request.mimetype and request.mimetype not in JSON_TYPES:
+        raise errors.BadInput("the body must be JSON: send Content-Type: application/json")
+    request.max_content_length = MAX_JSON
+    try:
+        text = request.get_data(cache=False)
+    except werkzeug.exceptions.RequestEntityTooLarge:
+        raise errors.TooLarge(f"the body must be at most {MAX_JSON} bytes long") from None
+    except werkzeug.exceptions.ClientDisconnected:
+        raise errors.BadInput("the body ended before its announced length") from None
+    return validation.parse(text)
+
+
+def _respond(reply: Reply, family: Family | None, version: versions.Version | None = None) -> Response:
+    headers = dict(reply.headers)
+    if family and family.versions:
+        headers |= family.versions.headers(version or family.versions.lowest)
+    if reply.stream is not None:
+        return Response(reply.stream, reply.status, headers, content_type=reply.content_type)
+    if reply.data is None:
+        return Response(b"", reply.status, headers, content_type=None)
+    text = json.dumps(reply.data, ensure_ascii=False, separators=(",", ":")).encode()
+    return Response(text, reply.status, headers, content_type=reply.content_type)
+
+
+def _unrouted(error: Exception) -> Response:
+    """Answer what no route took: unknown paths and methods, in the words of the family that they are under."""
+    family = pipeline.family_of(FAMILIES, flask.request.path)
+    status = error.code or 500 if isinstance(error, werkzeug.exceptions.HTTPException) else 500
+    fault = Fault(status) if status < 500 else of(error, _request_id())
+    response = _respond((family or FRONT).fault(fault), family)
+    if isinstance(error, werkzeug.exceptions.MethodNotAllowed) and error.valid_methods:
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    return response
+
+
+def _request_id() -> str:
+    return identity.request_id(flask.request.environ)

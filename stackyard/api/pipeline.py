@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every request passes before it reaches a route, composed in code. Called by `http.create_app`.
+
+From the outside in:
+
+1. request id    first, so that whatever answers carries `X-OpenStack-Request-Id` and logs can name it;
+2. refusals      around identity, to tell Keystone's refusals in the words of the API that was asked;
+3. identity      validates the token with Keystone; public paths (versions, the health check) pass by it;
+4. the routes    version, schema, look-up, policy, handler (see `dispatch`). Sizes are limited where bodies are
+                 read, since an archive may be larger than JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from keystonemiddleware import auth_token
+from oslo_config import cfg
+from oslo_middleware import request_id
+
+from stackyard.api.call import Family
+from stackyard.api.faults import Fault
+
+WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+Wrap = Callable[[WSGI], WSGI]
+CACHE = "stackyard.token_cache"
+CACHE_SECONDS = 60
+REACHED = "stackyard.reached"
+
+
+def build(app: WSGI, families: Sequence[Family], public: Sequence[str], authenticate: Wrap) -> WSGI:
+    """Return the application with everything around it; `public` are the paths that need no token."""
+    guarded = _refusals(authenticate(_reached(app)), families)
+    routed = _by_path(app, guarded, frozenset(path.rstrip("/") for path in public))
+    return request_id.RequestId(routed)  # type: ignore[no-any-return]
+
+
+def keystone(conf: cfg.ConfigOpts) -> Wrap:
+    """Return keystonemiddleware, set up with the options of `[identity]`."""
+    options = {
+        "auth_type": "password",
+        "auth_url": conf.identity.auth_url or f"http://127.0.0.1:{conf.identity.port}/v3",
+        "username": conf.identity.username,
+        "password": conf.identity.password,
+        "project_name": conf.identity.project_name,
+        "user_domain_id": "default",
+        "project_domain_id": "default",
+        "cache": CACHE,
+        "token_cache_time": CACHE_SECONDS,
+        "include_service_catalog": False,
+        "service_token_roles_required": True,
+        "http_connect_timeout": 10,
+    }
+    options["www_authenticate_uri"] = options["auth_url"]
+    options["oslo_config_config"] = conf
+
+    def wrap(app: WSGI) -> WSGI:
+        return _with_cache(auth_token.AuthProtocol(app, options))
+
+    return wrap
+
+
+class TokenCache:
+    """Validated tokens of the last minute, in the process's memory: what keystonemiddleware wants of a cache.
+
+    A revoked token may pass for `CACHE_SECONDS` more, as with any cache that Keystone's middleware has.
+    """
+
+    def __init__(self, entries: int = 2000) -> None:
+        self._entries = entries
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, tuple[float, Any]] = OrderedDict()
+
+    def get(self, key: str) -> Any:
+        """Return what is kept under a key (already a hash of the token), or None."""
+        with self._lock:
+            until, value = self._kept.get(key, (0.0, None))
+        return value if until > time.monotonic() else None
+
+    def set(self, key: str, value: Any, time: float = CACHE_SECONDS) -> None:
+        """Keep a value for `time` seconds; the oldest one goes when there are too many."""
+        with self._lock:
+            self._kept[key] = (_now() + time, value)
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._entries:
+                self._kept.popitem(last=False)
+
+
+def _now() -> float:
+    return time.monotonic()
+
+
+def _with_cache(app: WSGI) -> WSGI:
+    cache = TokenCache()
+
+    def cached(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        environ[CACHE] = cache
+        return app(environ, start_response)
+
+    return cached
+
+
+def _reached(app: WSGI) -> WSGI:
+    def reached(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        environ[REACHED] = True
+        return app(environ, start_response)
+
+    return reached
+
+
+def _refusals(app: WSGI, families: Sequence[Family]) -> WSGI:
+    """Say 401 and 503 of the identity middleware in the words of the family that was asked."""
+
+    def refusing(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        seen: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            if environ.get(REACHED):
+                return start_response(status, headers, exc_info)
+            seen.append((status, headers))
+            return lambda _: None
+
+        answer = app(environ, start)
+        if environ.get(REACHED) or not seen:
+            return answer
+        return _refuse(families, environ, seen[-1], start_response)
+
+    return refusing
+
+
+def _refuse(
+    families: Sequence[Family],
+    environ: dict[str, Any],
+    answer: tuple[str, list[tuple[str, str]]],
+    start_response: Callable[..., Any],
+) -> Iterable[bytes]:
+    status, headers = answer
+    code = int(status.split(" ", 1)[0])
+    message = {401: "The request you have made requires authentication.", 503: "Keystone does not answer; try again."}
+    family = family_of(families, environ.get("PATH_INFO", "/")) or families[0]
+    body = json.dumps(family.fault(Fault(code, message.get(code, status))).data).encode()
+    kept = [(name, value) for name, value in headers if name.lower() == "www-authenticate"]
+    start_response(status, [*kept, ("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+def _by_path(app: WSGI, guarded: WSGI, public: frozenset[str]) -> WSGI:
+    def choose(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ.get("PATH_INFO", "").rstrip("/") not in public:
+            return guarded(environ, start_response)
+        environ.pop("HTTP_X_IDENTITY_STATUS", None)  # nobody vouches for it here: a client may have sent it
+        return app(environ, start_response)
+
+    return choose
+
+
+def family_of(families: Sequence[Family], path: str) -> Family | None:
+    """Return the family that a path is under."""
+    for family in families:
+        if path == family.prefix or path.startswith(family.prefix + "/"):
+            return family
+    return None

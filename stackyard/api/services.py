@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What handlers need besides the request. Built once by the composition root and carried by every `Call`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from oslo_config import cfg
+
+from stackyard.intents import Intents
+from stackyard.model.clusters import Cluster
+from stackyard.model.ports import Certificates, ClusterAccess, Secrets, Sources, Workloads
+from stackyard.store import Store
+
+LANGUAGE_PACKS: Mapping[str, str] = {
+    "python": "Python: requirements.txt or pyproject.toml, run by Procfile or by guess"
+}
+
+
+class Archives(Sources, Protocol):
+    """Source archives, of which a request may ask whether one is there."""
+
+    def exists(self, digest: str) -> bool:
+        """Tell whether the archive is stored."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Services:
+    """The store, the intents, and the ports that live reads go through.
+
+    `access` opens a cluster (raises Unavailable while it has no node or no CA). `language_packs` tells
+    what the builder knows: name → description.
+    """
+
+    conf: cfg.ConfigOpts
+    store: Store
+    intents: Intents
+    secrets: Secrets
+    certificates: Certificates
+    workloads: Workloads
+    sources: Archives
+    access: Callable[[Cluster], ClusterAccess]
+    language_packs: Mapping[str, str] = dataclasses.field(default_factory=lambda: LANGUAGE_PACKS)

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pushes: one attempt to make a release of one revision. Called by the application-deployment API."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stackyard.intents.applications import living
+from stackyard.intents.rules import Rules, within
+from stackyard.model import errors
+from stackyard.model.applications import Application
+from stackyard.model.builds import Build, Source
+from stackyard.model.phase import IN_PROGRESS
+from stackyard.model.records import Caller
+from stackyard.store import Store
+
+
+class Builds:
+    """Intents on builds."""
+
+    def __init__(self, store: Store, rules: Rules) -> None:
+        self.store = store
+        self.rules = rules
+
+    def push(self, caller: Caller, ident: str, source: Source) -> Build:
+        """Write a build; one that another push of the application is ahead of waits for it (the worker sees to it)."""
+        with self.store.transaction() as tx:
+            app = living(tx, caller, ident)
+            number = tx.builds.next_number(app.id)
+            build = Build(
+                project_id=app.project_id,
+                name=f"{app.name}-{number}",
+                app_id=app.id,
+                number=number,
+                source=source,
+                deadline=within(self.rules.build_seconds),
+            )
+            return tx.builds.insert(build)
+
+    def list(self, app: Application) -> Sequence[Build]:
+        """Return the pushes of an application, newest first."""
+        with self.store.reading() as tx:
+            return sorted(tx.builds.list(app_id=app.id), key=lambda build: -build.number)
+
+    def find(self, app: Application, ident: str) -> Build:
+        """Return a push of the application by id or number; raises NotFound."""
+        with self.store.reading() as tx:
+            if ident.isascii() and ident.isdigit() and len(ident) < 10:
+                return tx.builds.numbered(app.id, int(ident))
+            build = tx.builds.get(ident)
+            if build.app_id != app.id:
+                raise errors.NotFound(f"there is no workflow '{ident}'")
+            return build
+
+    def output(self, build: Build, start: int) -> tuple[Sequence[tuple[int, str]], bool]:
+        """Return pieces of the log from number `start` on, and whether more may come."""
+        with self.store.reading() as tx:
+            # The phase is read before the log: once it is final, the log read after it is whole.
+            growing = tx.builds.get(build.id).phase in IN_PROGRESS
+            return tx.builds.log(build.id, start), growing

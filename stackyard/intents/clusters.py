@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clusters: create, resize and delete. Called by the container-infra API; the worker makes them real."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stackyard.intents.nodegroups import living, resized
+from stackyard.intents.rules import CLUSTER, Rules, listed_project, visible, within
+from stackyard.intents.templates import generated_name
+from stackyard.model import errors
+from stackyard.model.clusters import MASTER, WORKER, Cluster, ClusterTemplate, NodeGroup
+from stackyard.model.phase import Trigger
+from stackyard.model.records import Caller
+from stackyard.store import Page, Store, Transaction
+
+FROM_TEMPLATE = (
+    "docker_volume_size",
+    "master_flavor_id",
+    "flavor_id",
+    "fixed_network",
+    "fixed_subnet",
+    "floating_ip_enabled",
+    "master_lb_enabled",
+)
+TIMEOUT = 60
+
+Groups = dict[str, list[NodeGroup]]
+
+
+class Clusters:
+    """Intents on clusters."""
+
+    def __init__(self, store: Store, rules: Rules) -> None:
+        self.store = store
+        self.rules = rules
+
+    def list(self, caller: Caller, page: Page) -> tuple[list[Cluster], Groups]:
+        """Return a page of clusters and the node groups of each; admins see all projects'."""
+        with self.store.reading() as tx:
+            clusters = tx.clusters.list(listed_project(caller), page)
+            return clusters, tx.nodegroups.of([cluster.id for cluster in clusters])
+
+    def find(self, caller: Caller, ident: str) -> Cluster:
+        """Return one by id or name; raises NotFound."""
+        with self.store.reading() as tx:
+            return visible(tx.clusters, caller, ident)
+
+    def groups(self, cluster: Cluster) -> Sequence[NodeGroup]:
+        """Return a cluster's node groups."""
+        with self.store.reading() as tx:
+            return living(cluster, tx.nodegroups.of([cluster.id])[cluster.id])
+
+    def templates(self, clusters: Sequence[Cluster]) -> Mapping[str, ClusterTemplate]:
+        """Return the templates that clusters were made of, by id."""
+        ids = {cluster.template_id for cluster in clusters}
+        with self.store.reading() as tx:
+            found = [tx.templates.get(ids.pop())] if len(ids) == 1 else tx.templates.list()
+            return {template.id: template for template in found}
+
+    def totals(self, project_id: str | None) -> tuple[int, int]:
+        """Return how many clusters and nodes a project has (None: all)."""
+        with self.store.reading() as tx:
+            counts = [group.node_count for group in tx.nodegroups.list(project_id)]
+            return len(tx.clusters.list(project_id)), sum(counts)
+
+    def create(self, caller: Caller, values: Mapping[str, Any]) -> Cluster:
+        """Write a cluster with its two default groups; raises NotFound (template), BadInput, QuotaExceeded."""
+        with self.store.transaction() as tx:
+            template = _template(tx, caller, values["cluster_template_id"])
+            cluster = _new(caller, template, values)
+            self._check(cluster, values)
+            tx.quotas.take(caller.project_id, CLUSTER, self.rules.max_clusters)
+            tx.clusters.insert(cluster)
+            for group in _default_groups(cluster, template, values):
+                tx.nodegroups.insert(group)
+            return cluster
+
+    def resize(self, caller: Caller, ident: str, count: int, group: str | None = None) -> Cluster:
+        """Ask for another number of nodes in a group (default: the default workers)."""
+        with self.store.transaction() as tx:
+            cluster = visible(tx.clusters, caller, ident)
+            chosen = _group(living(cluster, tx.nodegroups.of([cluster.id])[cluster.id]), group)
+            tx.nodegroups.save(resized(chosen, count))
+            message = f"{chosen.name}: {chosen.node_count} nodes become {count}"
+            return tx.clusters.change(cluster, Trigger.CHANGE, message, deadline=deadline(cluster))
+
+    def delete(self, caller: Caller, ident: str) -> Cluster:
+        """Ask for the cluster to go; raises Conflict while applications live on it."""
+        with self.store.transaction() as tx:
+            cluster = visible(tx.clusters, caller, ident)
+            _check_empty(tx, cluster)
+            return tx.clusters.change(cluster, Trigger.DELETE, "delete asked for", deadline=deadline(cluster))
+
+    def _check(self, cluster: Cluster, values: Mapping[str, Any]) -> None:
+        if cluster.coe not in self.rules.coes:
+            have = ", ".join(sorted(self.rules.coes))
+            raise errors.BadInput(
+                f"no driver for {cluster.coe} clusters here; use a template whose coe is one of: {have}"
+            )
+        masters = count_of(values, "master_count")
+        if masters % 2 == 0:
+            raise errors.BadInput(f"master_count must be odd, {masters} masters can't agree when one fails")
+        if masters > 1 and not cluster.attributes.get("master_lb_enabled"):
+            raise errors.BadInput("master_count must be 1 when master_lb_enabled is false")
+
+
+def count_of(values: Mapping[str, Any], name: str) -> int:
+    """Return a number of nodes; 1 where none or null was given."""
+    return 1 if values.get(name) is None else int(values[name])
+
+
+def deadline(cluster: Cluster) -> datetime.datetime | None:
+    """Return when an operation that starts now has failed; None where the cluster's timeout is 0."""
+    return within(cluster.create_timeout * 60) if cluster.create_timeout else None
+
+
+def _template(tx: Transaction, caller: Caller, ident: str) -> ClusterTemplate:
+    template = visible(tx.templates, caller, ident)
+    if template.hidden and template.project_id != caller.project_id and not caller.is_admin:
+        raise errors.Forbidden(f"cluster template '{ident}' is hidden")
+    return template
+
+
+def _new(caller: Caller, template: ClusterTemplate, values: Mapping[str, Any]) -> Cluster:
+    timeout = values.get("create_timeout")
+    timeout = TIMEOUT if timeout is None else timeout
+    attributes = {name: _either(values, template, name) for name in FROM_TEMPLATE}
+    attributes["discovery_url"] = values.get("discovery_url")
+    return Cluster(
+        project_id=caller.project_id,
+        user_id=caller.user_id,
+        name=values.get("name") or generated_name("cluster"),
+        template_id=template.id,
+        coe=template.coe,
+        keypair=values.get("keypair") or _text(template.attributes.get("keypair_id")),
+        labels=_labels(template, values),
+        attributes=attributes,
+        create_timeout=timeout,
+        deadline=within(timeout * 60) if timeout else None,
+    )
+
+
+def _either(values: Mapping[str, Any], template: ClusterTemplate, name: str) -> object:
+    given = values.get(name)
+    return template.attributes.get(name) if given is None else given
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _labels(template: ClusterTemplate, values: Mapping[str, Any]) -> dict[str, str]:
+    given = values.get("labels")
+    if given is None:
+        return dict(template.labels)
+    return {**template.labels, **given} if values.get("merge_labels") else dict(given)
+
+
+def _default_groups(cluster: Cluster, template: ClusterTemplate, values: Mapping[str, Any]) -> list[NodeGroup]:
+    return [
+        NodeGroup(
+            cluster_id=cluster.id,
+            project_id=cluster.project_id,
+            name=f"default-{role}",
+            role=role,
+            node_count=count_of(values, count),
+            min_node_count=minimum,
+            image_id=template.image_id,
+            flavor_id=_text(cluster.attributes[flavor]),
+            labels=cluster.labels,
+            is_default=True,
+        )
+        for role, count, flavor, minimum in (
+            (MASTER, "master_count", "master_flavor_id", 1),
+            (WORKER, "node_count", "flavor_id", 0),
+        )
+    ]
+
+
+def _group(groups: Sequence[NodeGroup], ident: str | None) -> NodeGroup:
+    for group in groups:
+        if ident in (group.id, group.name) or (ident is None and group.is_default and group.role == WORKER):
+            return group
+    raise errors.NotFound(f"nodegroup '{ident or 'default-worker'}' could not be found")
+
+
+def _check_empty(tx: Transaction, cluster: Cluster) -> None:
+    apps = [app.name for app in tx.applications.list(cluster.project_id) if app.cluster_id == cluster.id]
+    if apps:
+        raise errors.Conflict(
+            f"applications run on cluster {cluster.name}: {', '.join(sorted(apps)[:10])}. "
+            "Destroy them first: stackyard destroy APP"
+        )

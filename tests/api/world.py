@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole API for tests: real store on SQLite, real secrets, certificates and archives; only the engine is faked.
+
+Identity is a stand-in for Keystone's middleware that exists here alone: a token says who one is,
+`USER@PROJECT:ROLE,ROLE`. What the worker would do, tests do by hand through the store's own leases.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import pathlib
+import tarfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from oslo_config import cfg
+from werkzeug.test import Client, TestResponse
+
+from stackyard import conf as options
+from stackyard.api import http
+from stackyard.api.services import Services
+from stackyard.drivers.certificates.x509 import X509
+from stackyard.drivers.secrets.authorities import Authorities
+from stackyard.drivers.secrets.fernet import FernetSecrets, ensure_key
+from stackyard.drivers.sources.archives import SourceFolder
+from stackyard.intents import Intents, Rules
+from stackyard.model.applications import Application, AppSpec, Deployment, Release, Service
+from stackyard.model.clusters import Cluster, ClusterObserved, Node
+from stackyard.model.phase import Trigger
+from stackyard.model.ports import ClusterAccess, LogLine, Replica, RunSeen
+from stackyard.store import Store
+from stackyard.store.leases import Leases
+
+MEMBER, READER, OTHER, ADMIN = "ann@demo:member,reader", "ron@demo:reader", "oli@other:member,reader", "adm@ops:admin"
+COLLEAGUE = "bob@demo:member,reader"
+
+
+def identity(app: Callable[..., Any]) -> Callable[..., Any]:
+    """Stand in for keystonemiddleware: believes any token of the form USER@PROJECT:ROLE,ROLE."""
+
+    def middleware(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        for name in [name for name in environ if name.startswith("HTTP_X_") and "AUTH" not in name]:
+            del environ[name]
+        user, _, rest = environ.get("HTTP_X_AUTH_TOKEN", "").partition("@")
+        project, _, roles = rest.partition(":")
+        if not user or not project:
+            start_response(
+                "401 Unauthorized", [("WWW-Authenticate", "Keystone uri='x'"), ("Content-Type", "text/plain")]
+            )
+            return [b"no"]
+        environ |= {
+            "HTTP_X_IDENTITY_STATUS": "Confirmed",
+            "HTTP_X_USER_ID": user,
+            "HTTP_X_PROJECT_ID": "" if project == "unscoped" else f"id-{project}",
+            "HTTP_X_PROJECT_NAME": project,
+            "HTTP_X_ROLES": roles,
+        }
+        return app(environ, start_response)
+
+    return middleware
+
+
+class Engine:
+    """A cluster's engine as far as live reads go."""
+
+    def __init__(self) -> None:
+        self.lines: list[LogLine] = []
+
+    def runs(self, access: ClusterAccess, app_id: str) -> list[RunSeen]:
+        """Return one run of one replica."""
+        task = Replica("t1", "r1", "web", 1, access.nodes[0].name, "running", "10.0.0.2:80", 1_700_000_000.5)
+        return [RunSeen("r1", app_id, "web", 1, "d", 1, (task,))]
+
+    def logs(
+        self, access: ClusterAccess, app_id: str, *, follow: bool, tail: int | None, service: str | None
+    ) -> Iterator[LogLine]:
+        """Yield the lines that the test has put here."""
+        found = [line for line in self.lines if service in (None, line.service)]
+        yield from found if tail is None else found[len(found) - tail :]
+
+
+class World:
+    """The API in a folder of its own."""
+
+    def __init__(self, folder: pathlib.Path, **rules: Any) -> None:
+        ensure_key(folder / "secret.key")
+        self.conf = cfg.ConfigOpts()
+        options.register_opts(self.conf)
+        self.conf([], project="stackyard", default_config_files=[])
+        self.conf.set_override("max_body_mb", 1, "api")
+        self.store = Store(f"sqlite:///{folder}/stackyard.db")
+        self.store.migrate()
+        self.secrets = FernetSecrets(folder / "secret.key")
+        self.engine = Engine()
+        self.authorities = Authorities(self.secrets, X509())
+        self.services = Services(
+            conf=self.conf,
+            store=self.store,
+            intents=Intents.of(self.store, self.secrets, Rules(**rules)),
+            secrets=self.secrets,
+            certificates=X509(),
+            workloads=self.engine,  # type: ignore[arg-type]
+            sources=SourceFolder(folder / "sources"),
+            access=self.authorities.access,
+        )
+        self.app = http.create_app(self.services, authenticate=identity)
+        self.client = Client(self.app)
+
+    def close(self) -> None:
+        """Let the database go."""
+        self.store.engine.dispose()
+
+    def call(self, method: str, path: str, body: Any = None, token: str = MEMBER, **headers: str) -> TestResponse:
+        """Send a request with JSON; return the response, whatever its status."""
+        sent = {"X-Auth-Token": token, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        if data and "Content-Type" not in sent:
+            sent["Content-Type"] = "application/json"
+        return self.client.open(path, method=method, data=data, headers=sent)
+
+    # --- what the worker would do ---------------------------------------------------------------
+
+    def reach(self, noun: str, object_id: str, **seen: Any) -> Any:
+        """Bring an object to where its intent is reached, with what was seen on the way."""
+        return self._save(noun, object_id, Trigger.REACHED, seen)
+
+    def fail(self, noun: str, object_id: str, reason: str, **seen: Any) -> Any:
+        """Let the worker give an object up."""
+        return self._save(noun, object_id, Trigger.GAVE_UP, {"status_reason": reason, **seen})
+
+    def _save(self, noun: str, object_id: str, trigger: Trigger, seen: dict[str, Any]) -> Any:
+        leases = Leases(self.store, lambda tx: getattr(tx, noun), 60)
+        held = []
+        while (taken := leases.acquire()) is not None:
+            held.append(taken)
+        try:
+            lease, record = next(pair for pair in held if pair[0].object_id == object_id)
+            return leases.save(lease, dataclasses.replace(record, **seen), trigger)
+        finally:
+            for lease, _ in held:
+                leases.release(lease, 0)
+
+    def cluster(self, name: str = "one", token: str = MEMBER, **more: Any) -> Cluster:
+        """Return a cluster that is ready, made of a template of its own."""
+        template = {"coe": "swarm-mode", "image_id": "node", "name": f"t-{name}"}
+        made = self.call("POST", "/container-infra/v1/clustertemplates", template, token).json
+        wanted = {"name": name, "cluster_template_id": made["uuid"], **more}
+        uuid = self.call("POST", "/container-infra/v1/clusters", wanted, token).json["uuid"]
+        return self.ready(uuid)
+
+    def ready(self, uuid: str) -> Cluster:
+        """Bring a cluster to ready, with a manager and a worker and its own CA."""
+        with self.store.reading() as tx:
+            groups = tx.nodegroups.of([uuid])[uuid]
+        nodes = tuple(
+            Node(f"n-{group.role}", group.id, group.role, f"10.9.0.{number}", "ready")
+            for number, group in enumerate(groups, start=2)
+        )
+        observed = ClusterObserved(
+            nodes=nodes, api_address="tcp://10.9.0.2:2376", engine_version="20.10", health="HEALTHY"
+        )
+        return self.reach("clusters", uuid, observed=observed, secrets=self.authorities.make("ca"))  # type: ignore[no-any-return]
+
+    def application(self, name: str = "shop", token: str = MEMBER) -> Application:
+        """Return an application on the project's cluster."""
+        made = self.call("POST", "/application-deployment/v1/apps", {"name": name}, token).json
+        return self.reach("applications", made["uuid"])  # type: ignore[no-any-return]
+
+    def release(self, app: Application, number: int = 1, *services: Service, config: str | None = None) -> Deployment:
+        """Let release `number` of an application serve."""
+        spec = AppSpec(services or (Service("web", image="r/web@sha256:1", port=8000),))
+        release = Release(
+            project_id=app.project_id, app_id=app.id, number=number, spec=spec, config=config, summary=f"push {number}"
+        )
+        with self.store.transaction() as tx:
+            tx.releases.insert(release)
+            deployment = tx.deployments.of(app.id)
+            if deployment:
+                deployment = tx.deployments.change(deployment, Trigger.CHANGE, "release", release=number)
+            else:
+                deployment = tx.deployments.insert(
+                    Deployment(
+                        project_id=app.project_id,
+                        name=app.name,
+                        app_id=app.id,
+                        cluster_id=app.cluster_id or "",
+                        release=number,
+                    )
+                )
+        return self.reach("deployments", deployment.id, serving=number)  # type: ignore[no-any-return]
+
+
+def archive(**files: str) -> bytes:
+    """Return a gzip'd tar of these files."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, text in files.items():
+            member = tarfile.TarInfo(name.replace("__", "."))
+            member.size = len(text.encode())
+            tar.addfile(member, io.BytesIO(text.encode()))
+    return buffer.getvalue()
