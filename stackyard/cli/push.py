@@ -133,6 +133,7 @@ class Follower:
         self._title = f"push {workflow.get('wf_id', '')} of {name}"
         self._progress = progress
         self._told: set[str] = set()
+        self._seen: dict[str, float] = {}
         self._lock = threading.Lock()
         self._over = threading.Event()
 
@@ -184,18 +185,22 @@ class Follower:
 
     def _tell_steps(self, workflow: Json) -> None:
         with self._lock:
+            self._seen.setdefault(workflow["step"], time.monotonic())
             for step, seconds in self._finished(workflow):
                 self._told.add(step)
                 self._progress.note(f"{NAMES.get(step, step):<8} {seconds:6.1f} s", "✓")
 
     def _finished(self, workflow: Json) -> Iterator[tuple[str, float]]:
         """Yield steps not yet told that lie before the workflow's step (all of them once it is done)."""
-        seconds = workflow.get("seconds") or {}
-        step = workflow.get("step")
-        current = STEPS.index(step) if step in STEPS else 0
-        for number, step in enumerate(STEPS[1:-1], start=1):
-            if number < current and step in seconds and step not in self._told:
-                yield step, float(seconds[step])
+        current = STEPS.index(workflow["step"]) if workflow["step"] in STEPS else 0
+        for step in STEPS[1:current]:
+            seconds = (workflow.get("seconds") or {}).get(step, self._watched(step))
+            if step not in self._told and seconds is not None:
+                yield step, float(seconds)
+
+    def _watched(self, step: str) -> float | None:
+        """Return how long we saw the platform at a step that it only waits in; None when it was too short to see."""
+        return time.monotonic() - self._seen[step] if step in self._seen else None
 
 
 # --- telling how it ended ----------------------------------------------------------------------
