@@ -45,7 +45,9 @@ def listing() -> Response:
 @app.post("/entries")
 def sign() -> Response | tuple[Response, int]:
     """Add an entry, from the form (answered by a redirect) or from JSON (answered 201)."""
-    given = request.get_json() if request.is_json else request.form
+    given = request.get_json() if request.is_json else request.form.to_dict()
+    if not isinstance(given, dict):
+        abort(400, "an entry is an object with a name and a message")
     name, message = str(given.get("name", "")).strip(), str(given.get("message", "")).strip()
     if not name or not message:
         abort(400, "an entry needs a name and a message")
