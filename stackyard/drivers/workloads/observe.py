@@ -12,15 +12,18 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stackyard.drivers.workloads import spec
 from stackyard.model.ports import NodeAccess, Replica, RunSeen
 
 FAILED_KEPT = 5
+FAILED_SECONDS = 600.0
 _HEALTH = {"(healthy)": "running", "(unhealthy)": "unhealthy", "(health: starting)": "starting"}
 _OVER = {"shutdown", "remove"}
+_FAILED = {"failed", "rejected", "orphaned", "complete"}
+_Known = tuple[float, Replica]  # with the time of its end (or, living, of its start)
 _SIGNAL_BASE = 128
 
 
@@ -69,10 +72,12 @@ def runs(
     tasks: Sequence[Mapping[str, Any]],
     containers: Sequence[Container],
     lost: Mapping[str, str],
+    now: float,
 ) -> list[RunSeen]:
     """Return all runs by name; `lost` names the nodes (by member id) that are down.
 
-    A run whose service is gone but whose containers are not has 0 replicas wanted.
+    A run whose service is gone but whose containers are not has 0 replicas wanted. Replicas that
+    failed more than ten minutes before `now` (seconds of the epoch) tell nothing of the present.
     """
     found = {each["Spec"]["Name"]: _run(each) for each in services}
     for container in containers:
@@ -84,14 +89,14 @@ def runs(
     replicas += [_from_task(task, names.get(task["ServiceID"], ""), lost) for task in tasks if task["ID"] not in seen]
     known = [each for each in replicas if each is not None]
     return [
-        dataclasses.replace(run, tasks=_kept(each for each in known if each.run == name))
+        dataclasses.replace(run, tasks=_kept([each for each in known if each[1].run == name], now))
         for name, run in sorted(found.items())
     ]
 
 
 def _run(service: Mapping[str, Any]) -> RunSeen:
-    wanted = service["Spec"]["Mode"].get("Replicated", {}).get("Replicas", 0)
-    return _labelled(service["Spec"]["Name"], service["Spec"].get("Labels") or {}, wanted)
+    asked = service["Spec"]
+    return _labelled(asked["Name"], asked.get("Labels") or {}, spec.replicas(asked))
 
 
 def _remains(container: Container) -> RunSeen:
@@ -109,35 +114,36 @@ def _labelled(name: str, labels: Mapping[str, str], replicas: int) -> RunSeen:
     )
 
 
-def _kept(replicas: Iterable[Replica]) -> tuple[Replica, ...]:
+def _kept(replicas: Sequence[_Known], now: float) -> tuple[Replica, ...]:
     """Return the living by slot, then the newest failed ones, newest first."""
-    everything = list(replicas)
-    living = sorted((each for each in everything if each.state != "exited"), key=lambda each: (each.slot, each.id))
-    failed = sorted((each for each in everything if each.state == "exited"), key=lambda each: -(each.started_at or 0))
-    return (*living, *failed[:FAILED_KEPT])
+    living = sorted((each for _, each in replicas if each.state != "exited"), key=lambda each: (each.slot, each.id))
+    failed = [(over, each) for over, each in replicas if each.state == "exited" and over > now - FAILED_SECONDS]
+    newest = sorted(failed, key=lambda each: (-each[0], each[1].id))
+    return (*living, *(each for _, each in newest[:FAILED_KEPT]))
 
 
-def _from_container(container: Container, task: Mapping[str, Any] | None) -> Replica | None:
+def _from_container(container: Container, task: Mapping[str, Any] | None) -> _Known | None:
     """Return the replica, or None for one that swarm itself takes away (scaled down, replaced)."""
     told = task["Status"]["State"] if task else ""
-    if told in _OVER or container.listed["State"] == "removing":
+    failed = told in _FAILED or (container.ended and told not in _OVER)
+    leaving = task is not None and told not in _FAILED and task.get("DesiredState") in _OVER
+    if leaving or told in _OVER or container.listed["State"] == "removing":
         return None
-    failed = container.ended or told in {"failed", "rejected"}
-    if task and not failed and task.get("DesiredState") in _OVER:
-        return None
-    endpoint = endpoint_of(container)
-    return Replica(
+    inspected = container.details.get("State", {})
+    endpoint = None if failed else endpoint_of(container)
+    seen = Replica(
         id=container.task,
         run=container.run,
         service=container.labels.get(spec.SERVICE, ""),
         slot=container.slot,
         node=container.node.name,
         state="exited" if failed else _state(container, endpoint),
-        endpoint=None if failed else endpoint,
+        endpoint=endpoint,
         started_at=started(container),
-        reason=exit_reason(container.details.get("State", {}), _error(task)) if failed else "",
+        reason=exit_reason(inspected, _error(task)) if failed else "",
         healthchecked="health" in container.listed["Status"],
     )
+    return (moment(inspected.get("FinishedAt", "")) or started(container)), seen
 
 
 def _state(container: Container, endpoint: str | None) -> str:
@@ -200,27 +206,25 @@ def _error(task: Mapping[str, Any] | None) -> str:
     return str(task["Status"].get("Err", "")) if task else ""
 
 
-def _from_task(task: Mapping[str, Any], run: str, lost: Mapping[str, str]) -> Replica | None:
+def _from_task(task: Mapping[str, Any], run: str, lost: Mapping[str, str]) -> _Known | None:
     """Return the replica of a task that is no container on any engine that answers."""
     state, wanted = task["Status"]["State"], task.get("DesiredState", "")
-    failed = state in {"failed", "rejected", "orphaned", "complete"}
+    failed = state in _FAILED
     if not run or (not failed and (wanted in _OVER or state in _OVER)):
         return None
     node = lost.get(task.get("NodeID", ""))
     reason = _error(task) or (f"node {node} is down" if node else "")
     labels = task["Spec"].get("ContainerSpec", {}).get("Labels") or {}
     on_node = state in {"starting", "running"} and not node
-    return Replica(
+    over = moment(task["Status"].get("Timestamp", "")) or 0.0
+    seen = Replica(
         id=task["ID"],
         run=run,
         service=labels.get(spec.SERVICE, ""),
         slot=task.get("Slot", 0),
         node=node or "",
         state="exited" if failed else "starting" if on_node else "pending",
-        started_at=moment(task["Status"].get("Timestamp", "")) if failed else None,
-        reason=_rejection(reason) if failed else reason,
+        started_at=over if failed else None,
+        reason=(reason or "swarm gave it up") if failed else reason,
     )
-
-
-def _rejection(reason: str) -> str:
-    return reason or "swarm gave it up"
+    return over, seen

@@ -44,5 +44,6 @@ def lasting(run: Run) -> list[str]:
 
 
 def placed(tasks: Sequence[Mapping[str, Any]], replicas: int) -> bool:
-    """Tell whether all tasks have their nodes."""
-    return sum(bool(each.get("NodeID")) for each in tasks) >= replicas
+    """Tell whether swarm has decided: as many tasks as wanted shall run, and each has its node."""
+    wanted = [each for each in tasks if each.get("DesiredState") in {"running", "ready"}]
+    return len(wanted) == replicas and all(each.get("NodeID") for each in wanted)

@@ -82,8 +82,12 @@ def adjust_service(engine: NodeEngine, run: Run, network_id: str, auth: Mapping[
     wanted = spec.adjusted(current["Spec"], run.replicas, placement.lasting(run))
     if current["Spec"].get("Labels", {}).get(spec.DIGEST) != run.digest:
         wanted = spec.service(run, network_id, placement.lasting(run))
-    if wanted != current["Spec"]:
-        engine.post(f"/services/{current['ID']}/update", wanted, auth, version=current["Version"]["Index"])
+    if wanted == current["Spec"]:
+        return
+    engine.post(f"/services/{current['ID']}/update", wanted, auth, version=current["Version"]["Index"])
+    if spec.replicas(current["Spec"]) > run.replicas:
+        # What is to be stopped must be known at the next look, so that it is taken out of the route in time.
+        _until_placed(engine, run)
 
 
 def _until_placed(engine: NodeEngine, run: Run) -> None:

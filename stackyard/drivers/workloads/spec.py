@@ -145,10 +145,15 @@ def limits(asked: Service) -> dict[str, int]:
     return found
 
 
-def adjusted(current: Mapping[str, Any], replicas: int, constraints: Sequence[str]) -> dict[str, Any]:
+def replicas(current: Mapping[str, Any]) -> int:
+    """Return the number of replicas that an existing specification asks for."""
+    return int(current["Mode"].get("Replicated", {}).get("Replicas", 0))
+
+
+def adjusted(current: Mapping[str, Any], wanted: int, constraints: Sequence[str]) -> dict[str, Any]:
     """Return an existing specification with these replicas and constraints and nothing else changed."""
     placement = (current["TaskTemplate"].get("Placement") or {}).get("Constraints") or []
-    if current["Mode"].get("Replicated", {}).get("Replicas") == replicas and placement == list(constraints):
+    if replicas(current) == wanted and placement == list(constraints):
         return dict(current)
     template = {**current["TaskTemplate"], "Placement": {"Constraints": list(constraints)}}
-    return {**current, "Mode": {"Replicated": {"Replicas": replicas}}, "TaskTemplate": template}
+    return {**current, "Mode": {"Replicated": {"Replicas": wanted}}, "TaskTemplate": template}

@@ -61,7 +61,7 @@ class SwarmWorkloads:
             services, tasks, members = told.result()
         lost = placement.down(members)
         _all_down(silent, lost)
-        return observe.runs(services, tasks, containers, lost)
+        return observe.runs(services, tasks, containers, lost, time.time())
 
     def _told(self, access: ClusterAccess, app_id: str) -> tuple[list[Any], list[Any], list[Any]]:
         """Return what the manager says: services, tasks, members."""
