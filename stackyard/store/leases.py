@@ -109,7 +109,7 @@ class Leases:
         """Write the worker's half of the record; return the whole row as it is now.
 
         The phase moves by `trigger` only if nobody changed the intent meanwhile. `note` is an event's
-        (kind, message). Raises Fenced, and writes nothing, when the lease was lost.
+        (kind, message); `also` is left out when the intent changed. Raises Fenced, and writes nothing, when the lease was lost.
         """
         with self.store.saving() as tx:
             rows = self.rows(tx)
@@ -123,7 +123,7 @@ class Leases:
             rows.connection.execute(rows.table.update().where(where).values(**values))
             if note:
                 rows.note(record, *note)
-            if also:
+            if also and same:
                 also(tx)
             saved: R = rows.mapper.from_row(rows.connection.execute(rows.table.select().where(where)).mappings().one())
         if also:

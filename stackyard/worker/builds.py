@@ -91,9 +91,9 @@ class Builds(Passive):
             log(f"error: {reason}\n")
         return Change(record)
 
-    def reached(self, record: Build, seen: steps.Seen) -> Build:
+    def reached(self, record: Build, seen: steps.Seen) -> Change[Build]:
         """Note that all steps are done."""
-        return dataclasses.replace(record, observed=dataclasses.replace(record.observed, step=Step.DONE))
+        return Change(dataclasses.replace(record, observed=dataclasses.replace(record.observed, step=Step.DONE)))
 
     def removed(self, record: Build, tx: Transaction) -> None:
         """Let the application's own removal go on."""

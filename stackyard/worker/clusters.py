@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from stackyard.drivers.secrets.authorities import Authorities
-from stackyard.model import errors
+from stackyard.model import errors, phase
 from stackyard.model.clusters import MASTER, Cluster, Node, NodeGroup
-from stackyard.model.phase import Phase
+from stackyard.model.phase import Phase, Trigger
 from stackyard.model.plan import Action
 from stackyard.model.plan import clusters as steps
 from stackyard.model.ports import Engine, Machine, Machines, MachineSpec, Member, NodeAccess, Registry, TLSPair
+from stackyard.model.records import utcnow
 from stackyard.store import Store, Transaction
 from stackyard.store.clusters import Clusters as Rows
 from stackyard.worker.reconciler import Change, Passive
@@ -79,8 +80,8 @@ class Clusters(Passive):
         """Perform one action."""
         return self.actions[type(action)](record, seen, action)
 
-    def reached(self, record: Cluster, seen: steps.Seen) -> Cluster:
-        """Note the nodes, where the engine answers, and that all is well."""
+    def reached(self, record: Cluster, seen: steps.Seen) -> Change[Cluster]:
+        """Note the nodes, where the engine answers, and that all is well; node groups follow."""
         members = {member.name: member for member in seen.members}
         nodes = tuple(
             Node(machine.name, machine.group_id, machine.role, machine.address, "ready", members[machine.name].id)
@@ -96,7 +97,12 @@ class Clusters(Passive):
             health="HEALTHY",
             health_reason={f"{node.name}.Ready": "True" for node in nodes},
         )
-        return dataclasses.replace(record, observed=observed)
+        changed = dataclasses.replace(record, observed=observed)
+        return Change(changed, also=lambda tx: _settle(tx, record, Trigger.REACHED, None))
+
+    def failed(self, record: Cluster, reason: str) -> Change[Cluster]:
+        """Node groups fail with their cluster."""
+        return Change(record, also=lambda tx: _settle(tx, record, Trigger.GAVE_UP, reason))
 
     def removed(self, record: Cluster, tx: Transaction) -> None:
         """Give the quota back."""
@@ -170,6 +176,18 @@ class Clusters(Passive):
     def _remove_network(self, record: Cluster, _seen: steps.Seen, _action: object) -> None:
         self.registry.detach(record.id)
         self.machines.delete_network(record.id)
+
+
+def _settle(tx: Transaction, record: Cluster, trigger: Trigger, reason: str | None) -> None:
+    """Bring a cluster's node groups to the end that its own operation came to; those that went, go."""
+    for group in tx.nodegroups.of([record.id])[record.id]:
+        if group.phase not in phase.IN_PROGRESS:
+            continue
+        after = phase.after(group.phase, trigger)
+        if after is Phase.GONE:
+            tx.nodegroups.delete(group.id)
+        else:
+            tx.nodegroups.save(dataclasses.replace(group, phase=after, status_reason=reason, updated_at=utcnow()))
 
 
 def _parallel(function: Callable[[T], V], items: Sequence[T]) -> list[V]:

@@ -56,8 +56,8 @@ class Noun(Protocol[R, S]):
     def act(self, action: Action, record: R, seen: S) -> Change[R] | None:
         """Do it; return what changed."""
 
-    def reached(self, record: R, seen: S) -> R:
-        """Return the record with what is seen now that intent is reached."""
+    def reached(self, record: R, seen: S) -> Change[R]:
+        """Return what to note now that intent is reached."""
 
     def failed(self, record: R, reason: str) -> Change[R]:
         """Return what giving up means for the record."""
@@ -163,10 +163,10 @@ class Reconciler(Generic[R, S]):
             return None
         reached = self.noun.reached(record, seen)
         if record.phase in phase.IN_PROGRESS:
-            done = dataclasses.replace(reached, status_reason=None)
-            self.leases.save(lease, done, Trigger.REACHED, ("reached", f"{record.name} is ready"))
-        elif reached != record:
-            self.leases.save(lease, reached)
+            done = dataclasses.replace(reached.record, status_reason=None)
+            self.leases.save(lease, done, Trigger.REACHED, ("reached", f"{record.name} is ready"), reached.also)
+        elif reached.record != record:
+            self.leases.save(lease, reached.record)
         return self.look_seconds
 
     def _give_up(self, lease: Lease, record: R, reason: str) -> float:
@@ -188,9 +188,9 @@ class Passive:
         """Only the phase changes."""
         return Change(record)
 
-    def reached(self, record: Any, _seen: Any) -> Any:
+    def reached(self, record: Any, _seen: Any) -> Change[Any]:
         """There is nothing to note."""
-        return record
+        return Change(record)
 
     def wait(self, _record: Any, action: Wait) -> None:
         """Sleep."""
