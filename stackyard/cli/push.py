@@ -7,13 +7,14 @@ The push itself runs on the platform: this command only hands over the source an
 from __future__ import annotations
 
 import codecs
+import dataclasses
 import pathlib
 import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
@@ -46,8 +47,9 @@ def push(source: str, name: str | None, revision: str, cluster: str | None, deta
     name = name or default_name(source)
     progress = output.Progress(quiet=as_json)
     session = Session(SERVICE)
-    app = find_or_create(session, name, cluster)
-    workflow = begin(session, name, source, revision)
+    prepared = prepare(source, revision)
+    app, is_new = find_or_create(session, name, cluster)
+    workflow = begin(session, app, prepared, is_new=is_new)
     if detach:
         _tell_detached(name, workflow, as_json=as_json)
         return
@@ -69,56 +71,72 @@ def default_name(source: str) -> str:
     return name
 
 
-def find_or_create(session: Session, name: str, cluster: str | None = None) -> Json:
-    """Return the application, made now (on `cluster`, where given) when there is none of this name."""
+def find_or_create(session: Session, name: str, cluster: str | None = None) -> tuple[Json, bool]:
+    """Return the application and whether it was made now (on `cluster`, where given)."""
     try:
-        app: Json = session.get(f"/apps/{quote(name)}")
+        return session.get(f"/apps/{quote(name)}"), False
     except errors.NotFound:
-        app = session.post("/apps", {"name": name, "cluster": cluster} if cluster else {"name": name})
-    return app
+        return session.post("/apps", {"name": name, "cluster": cluster} if cluster else {"name": name}), True
 
 
 # --- handing the source over -------------------------------------------------------------------
 
 
-def begin(session: Session, name: str, source: str, revision: str) -> Json:
-    """Start a push of `source` and return its workflow."""
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A source in the API's words, with the archive where it is a folder."""
+
+    source: Json
+    archive: BinaryIO | None = None
+
+
+def prepare(source: str, revision: str) -> Prepared:
+    """Return what a folder or URL comes to; raises BadInput before anything is sent."""
     if GIT_URL.match(source):
-        return _start(session, name, {"repository": as_url(source), "revision": revision})
+        return Prepared({"repository": as_url(source), "revision": revision})
     folder = pathlib.Path(source)
     if not folder.is_dir():
         raise errors.BadInput(f"{source} is no folder and no git URL (https://, ssh:// or git@HOST:PATH)")
-    return _begin_folder(session, name, folder, revision)
+    from stackyard.cli import archive  # noqa: PLC0415  (import time)
+
+    packed = archive.pack(folder)
+    return Prepared({"digest": packed.digest, "revision": revision or packed.revision}, packed.stream)
+
+
+def begin(session: Session, app: Json, prepared: Prepared, *, is_new: bool) -> Json:
+    """Start a push and return its workflow; an application made for it goes again when it is refused."""
+    try:
+        return _start(session, app, prepared)
+    except errors.StackyardError:
+        if is_new:
+            session.delete(f"/apps/{app['uuid']}")
+        raise
+
+
+def _start(session: Session, app: Json, prepared: Prepared) -> Json:
+    """Upload the archive, unless the platform has it from an earlier push, and ask for the push."""
+    path = f"/apps/{app['uuid']}/workflows"
+    document = {"actions": ["build", "deploy"], "source": prepared.source}
+    if prepared.archive and _is_known(session, path, prepared.source["digest"]):
+        try:
+            known: Json = session.post(path, document)
+            return known
+        except errors.BadInput:
+            pass  # the archive was cleaned away meanwhile
+    if prepared.archive:
+        session.upload("/sources", prepared.archive, "application/gzip")
+    workflow: Json = session.post(path, document)
+    return workflow
+
+
+def _is_known(session: Session, path: str, digest: str) -> bool:
+    return any((each.get("source") or {}).get("digest") == digest for each in session.get(path))
 
 
 def as_url(source: str) -> str:
     """Return git's short form USER@HOST:PATH as the ssh URL that it stands for; anything else as it is."""
     short = re.fullmatch(r"([\w.-]+@[\w.-]+):(?!//)(.+)", source)
     return f"ssh://{short[1]}/{short[2].lstrip('/')}" if short else source
-
-
-def _begin_folder(session: Session, name: str, folder: pathlib.Path, revision: str) -> Json:
-    from stackyard.cli import archive  # noqa: PLC0415  (import time)
-
-    packed = archive.pack(folder)
-    given = {"digest": packed.digest, "revision": revision or packed.revision}
-    if _is_known(session, name, packed.digest):
-        try:
-            return _start(session, name, given)
-        except (errors.BadInput, errors.NotFound):
-            pass  # the archive was cleaned away meanwhile
-    session.upload("/sources", packed.stream, "application/gzip")
-    return _start(session, name, given)
-
-
-def _is_known(session: Session, name: str, digest: str) -> bool:
-    pushes = session.get(f"/apps/{quote(name)}/workflows")
-    return any((each.get("source") or {}).get("digest") == digest for each in pushes)
-
-
-def _start(session: Session, name: str, source: Json) -> Json:
-    workflow: Json = session.post(f"/apps/{quote(name)}/workflows", {"actions": ["build", "deploy"], "source": source})
-    return workflow
 
 
 # --- following it ------------------------------------------------------------------------------

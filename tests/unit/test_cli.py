@@ -128,14 +128,14 @@ class TestPush:
         source = platform.workflows["shop"][0]["source"]
         assert source == {"repository": "ssh://git@forge.test/team/Shop.git", "revision": "v2"}
 
-    def test_dangerous_transport(self, run: Run) -> None:
+    def test_dangerous_transport(self, run: Run, platform: Platform) -> None:
         code, _, err = run("push", "ext::sh -c id", "--app", "x")
-        assert code == 1
+        assert (code, platform.apps) == (1, {}), "an application made for a refused push goes again"
         assert "must be a URL that begins with" in err
 
-    def test_no_such_folder(self, run: Run) -> None:
+    def test_no_such_folder(self, run: Run, platform: Platform) -> None:
         code, _, err = run("push", "nowhere", "--app", "x")
-        assert code == 1
+        assert (code, platform.apps) == (1, {})
         assert "error: nowhere is no folder and no git URL" in err
 
     def test_detach(self, run: Run, folder: pathlib.Path) -> None:
