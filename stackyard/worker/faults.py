@@ -1,22 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A way to die on purpose: tests kill the worker at a named step and see that nothing is lost.
+"""A way to die on purpose: tests kill processes at a named step and see that nothing is lost.
 
-`STACKYARD_KILL_AT=before:JoinMachines` (or `after:`) with `STACKYARD_KILL_ONCE=/path/of/marker` makes the
-process kill itself with SIGKILL the first time that it comes there. Unset, this costs a dictionary look-up.
+A file `kill-at` in the platform's run folder, `{"at": "before:JoinMachines", "pids": [123]}`, makes the worker that
+comes to that step first kill these processes and itself with SIGKILL. Without the file this costs one stat.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import signal
 
+NAME = "kill-at"
 
-def point(moment: str, step: str) -> None:
-    """Die here if the environment says so and it has not happened yet. `moment` is `before` or `after`."""
-    if os.environ.get("STACKYARD_KILL_AT") != f"{moment}:{step}":
-        return
-    marker = pathlib.Path(os.environ["STACKYARD_KILL_ONCE"])
-    if not marker.exists():
-        marker.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
+
+class Faults:
+    """The points at which a worker may be told to die. `folder` is the platform's run folder."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.order = folder / NAME
+
+    def point(self, moment: str, step: str) -> None:
+        """Die here if the file says so; it is removed first, so that it happens once. `moment`: before, after."""
+        try:
+            order = json.loads(self.order.read_text())
+            if order["at"] != f"{moment}:{step}":
+                return
+            self.order.unlink()
+        except FileNotFoundError:
+            return
+        for pid in (*order["pids"], os.getpid()):
+            os.kill(pid, signal.SIGKILL)

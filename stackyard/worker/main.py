@@ -22,6 +22,7 @@ from stackyard.worker.applications import Applications
 from stackyard.worker.builds import Builds, Workshop
 from stackyard.worker.clusters import Clusters
 from stackyard.worker.deployments import Deployments, Places
+from stackyard.worker.faults import Faults
 from stackyard.worker.reconciler import Noun, Reconciler
 
 LOG = logging.getLogger(__name__)
@@ -39,7 +40,8 @@ def reconcilers(parts: assembly.Parts) -> list[Reconciler[Any, Any]]:
         Clusters(parts.store, parts.machines, parts.engine, parts.registry, parts.authorities),
         Applications(parts.store, parts.registry, parts.sources),
     ]
-    return [Reconciler(noun, parts.leases(noun.rows), worker.look_seconds) for noun in nouns]
+    faults = Faults(parts.bell.folder)
+    return [Reconciler(noun, parts.leases(noun.rows), worker.look_seconds, faults) for noun in nouns]
 
 
 class Worker(cotyledon.Service):  # type: ignore[misc]

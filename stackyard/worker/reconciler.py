@@ -20,7 +20,7 @@ from stackyard.model.records import Lease, Record, utcnow
 from stackyard.store import Transaction
 from stackyard.store.leases import Also, Leases
 from stackyard.store.records import Scheduled
-from stackyard.worker import faults
+from stackyard.worker.faults import Faults
 
 LOG = logging.getLogger(__name__)
 
@@ -75,10 +75,11 @@ class Noun(Protocol[R, S]):
 class Reconciler(Generic[R, S]):
     """The loop for one noun."""
 
-    def __init__(self, noun: Noun[R, S], leases: Leases, look_seconds: float) -> None:
+    def __init__(self, noun: Noun[R, S], leases: Leases, look_seconds: float, faults: Faults) -> None:
         self.noun = noun
         self.leases = leases
         self.look_seconds = look_seconds
+        self.faults = faults
 
     def work(self, lease: Lease, record: R) -> None:
         """Bring one row as far as it goes now, then give it back."""
@@ -143,10 +144,10 @@ class Reconciler(Generic[R, S]):
 
     def _act(self, lease: Lease, record: R, action: Action, seen: S) -> R:
         step = type(action).__name__
-        faults.point("before", step)
+        self.faults.point("before", step)
         LOG.info("%s %s: %s", lease.noun, record.name, action.describe())
         change = self.noun.act(action, record, seen)
-        faults.point("after", step)
+        self.faults.point("after", step)
         if change is None:
             return self.leases.refresh(lease)  # type: ignore[no-any-return]
         kept = dataclasses.replace(change.record, status_reason=None)

@@ -36,7 +36,9 @@ def unprivileged() -> str:
 
 
 @contextlib.contextmanager
-def running(command: list[str], log: pathlib.Path, user: str | None = None, stop: int = signal.SIGTERM) -> Iterator[None]:
+def running(
+    command: list[str], log: pathlib.Path, user: str | None = None, stop: int = signal.SIGTERM
+) -> Iterator[None]:
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, user=user)
         try:

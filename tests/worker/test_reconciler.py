@@ -20,6 +20,7 @@ from stackyard.store import Store, Transaction
 from stackyard.store.applications import Applications
 from stackyard.store.leases import Leases
 from stackyard.worker import reconciler
+from stackyard.worker.faults import Faults
 from stackyard.worker.reconciler import Change, Passive, Reconciler
 
 
@@ -60,10 +61,11 @@ class Bench:
     store: Store
     noun: Counter
     app: Application
+    folder: pathlib.Path
 
     def __post_init__(self) -> None:
         self.leases = Leases(self.store, self.noun.rows, 5.0)
-        self.loop = Reconciler(self.noun, self.leases, look_seconds=30)
+        self.loop = Reconciler(self.noun, self.leases, look_seconds=30, faults=Faults(self.folder))
 
     def work(self) -> None:
         with self.store.saving() as tx:
@@ -90,7 +92,7 @@ def bench(tmp_path: pathlib.Path) -> Bench:
     store.migrate()
     with store.transaction() as tx:
         app = tx.applications.insert(Application(project_id="p", name="a"))
-    return Bench(store, Counter(), app)
+    return Bench(store, Counter(), app, tmp_path)
 
 
 def test_it_goes_on_until_the_plan_is_empty_and_looks_again_later(bench: Bench) -> None:
