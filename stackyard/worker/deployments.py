@@ -72,7 +72,7 @@ class Deployments(Passive):
         runs = tuple(self.workloads.runs(access, record.app_id))
         nodes = tuple(node.name for node in cluster.observed.nodes if node.state == "ready")
         workers = tuple(node.name for node in cluster.observed.nodes if node.role != MASTER)
-        return steps.Seen(runs, routes, self._busy(record, app, runs), workers or nodes, time.time())
+        return steps.Seen(runs, routes, self._busy(routes, runs), workers or nodes, time.time())
 
     def plan(self, record: Deployment, seen: steps.Seen) -> Sequence[Action]:
         """Ask the planner."""
@@ -132,9 +132,8 @@ class Deployments(Passive):
         hosts = [host for host in self.router.hosts() if host == base or host.endswith(f".{base}")]
         return {host: self.router.servers(host) for host in hosts}
 
-    def _busy(self, record: Deployment, app: Application, runs: Sequence[RunSeen]) -> frozenset[str]:
+    def _busy(self, routes: Mapping[str, Mapping[str, str]], runs: Sequence[RunSeen]) -> frozenset[str]:
         """Return replicas out of the route that still finish requests."""
-        routes = self._routes(app)
         current = {server for servers in routes.values() for server in servers}
         old = {task.id for run in runs for task in run.tasks} - current
         return frozenset(task for task in old for host in routes if not self.router.idle(host, task))
