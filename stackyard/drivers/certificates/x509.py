@@ -151,6 +151,12 @@ class X509:
         leaf = _Leaf(_subject(name), key.public_key(), _CLIENT, days)
         return TLSPair(authority.cert, _issue(authority, leaf), _pem(key))
 
+    def signer(self, authority: Authority, name: str, key: str) -> str:
+        """Issue a certificate, valid 10 years, for a private key (PEM) that signs other things, such as tokens."""
+        private = serialization.load_pem_private_key(key.encode(), None)
+        assert isinstance(private, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey)
+        return _issue(authority, _Leaf(_subject(name), private.public_key(), _CLIENT))
+
     def sign(self, authority: Authority, csr: str, days: int) -> str:
         """Sign a PEM request for client authentication; only its subject and key are taken over."""
         request, key = _request(csr)
