@@ -114,23 +114,17 @@ def begin(session: Session, app: Json, prepared: Prepared, *, is_new: bool) -> J
 
 
 def _start(session: Session, app: Json, prepared: Prepared) -> Json:
-    """Upload the archive, unless the platform has it from an earlier push, and ask for the push."""
+    """Ask for the push; an archive is uploaded only when the platform says that it has none of this digest."""
     path = f"/apps/{app['uuid']}/workflows"
     document = {"actions": ["build", "deploy"], "source": prepared.source}
-    if prepared.archive and _is_known(session, path, prepared.source["digest"]):
-        try:
-            known: Json = session.post(path, document)
-            return known
-        except errors.BadInput:
-            pass  # the archive was cleaned away meanwhile
-    if prepared.archive:
+    try:
+        workflow: Json = session.post(path, document)
+    except errors.BadInput:
+        if prepared.archive is None:
+            raise
         session.upload("/sources", prepared.archive, "application/gzip")
-    workflow: Json = session.post(path, document)
+        workflow = session.post(path, document)
     return workflow
-
-
-def _is_known(session: Session, path: str, digest: str) -> bool:
-    return any((each.get("source") or {}).get("digest") == digest for each in session.get(path))
 
 
 def as_url(source: str) -> str:
@@ -147,7 +141,8 @@ class Follower:
 
     def __init__(self, session: Session, name: str, workflow: Json, progress: output.Progress) -> None:
         self._session = session
-        self._path = f"/apps/{quote(name)}/workflows/{workflow['uuid']}"
+        self._app = f"/apps/{quote(name)}"
+        self._path = f"{self._app}/workflows/{workflow['uuid']}"
         self._title = f"push {workflow.get('wf_id', '')} of {name}"
         self._progress = progress
         self._told: set[str] = set()
@@ -156,7 +151,7 @@ class Follower:
         self._over = threading.Event()
 
     def run(self) -> Json:
-        """Return the workflow when it has ended, well or not."""
+        """Return the workflow when it has ended well; raises with the reason, and what goes on serving, when not."""
         with self._progress.step(self._title) as detail:
             watch = threading.Thread(target=self._watch, args=(detail,), daemon=True)
             watch.start()
@@ -166,7 +161,14 @@ class Follower:
                 self._over.set()
             watch.join(timeout=5)
             self._tell_steps(ended)
+            if ended["status"] == "ERROR":
+                raise self._failure(ended)
         return ended
+
+    def _failure(self, ended: Json) -> errors.StackyardError:
+        serving = self._session.get(self._app).get("release") or 0
+        still = f"release {serving} goes on serving" if serving else "nothing is served yet"
+        return errors.StackyardError(f"push failed: {ended.get('status_reason') or 'no reason given'}; {still}")
 
     def _follow(self) -> Json:
         """Print the log up to its end, picked up again where a connection broke."""
@@ -232,12 +234,7 @@ def _tell_detached(name: str, workflow: Json, *, as_json: bool) -> None:
 
 
 def _tell_end(session: Session, before: Json, ended: Json, seconds: float, *, as_json: bool) -> None:
-    """Print the result, or raise with the reason and what goes on serving."""
     app = session.get(f"/apps/{before['uuid']}")
-    serving = app.get("release") or 0
-    if ended["status"] == "ERROR":
-        still = f"release {serving} goes on serving" if serving else "nothing is served yet"
-        raise errors.StackyardError(f"push failed: {ended.get('status_reason') or 'no reason given'}; {still}")
     result = {
         "app": app["name"],
         "release": ended["release"],
