@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Docker Swarm (SwarmKit, in the Engine since 1.12): the `Engine` port.
+
+Used by the worker to make one cluster of several machines; knows nothing of what runs on it. The secret tokens
+by which nodes join are asked of a manager when they are needed, and kept nowhere.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import docker
+import docker.errors
+import requests
+
+from stackyard.drivers.engines.connection import connect
+from stackyard.drivers.engines.failures import plainly, status, words
+from stackyard.drivers.engines.pools import SUBNET_SIZE, overlay_pool
+from stackyard.drivers.machines.subnets import host_routes
+from stackyard.model import errors
+from stackyard.model.clusters import MASTER
+from stackyard.model.ports import Member, NodeAccess
+
+LOOK_SECONDS = 2
+DEMOTE_SECONDS = 15
+RAFT_PORT = 2377
+TASK_HISTORY = 2
+SETTLED = ("active", "pending")
+
+
+class SwarmEngine:
+    """Forms swarms; keeps no state of its own."""
+
+    def version(self, node: NodeAccess) -> str | None:
+        """Return the Docker Engine's version, None while it does not answer; raises Unavailable on a wrong CA."""
+        try:
+            return str(connect(node, LOOK_SECONDS).api.version(api_version=False)["Version"])
+        except requests.exceptions.SSLError as error:
+            raise errors.Unavailable(f"the engine of {node.name} has another certificate authority: {error}") from error
+        except (docker.errors.DockerException, requests.RequestException, OSError):
+            return None
+
+    def members(self, node: NodeAccess) -> list[Member]:
+        """Return the members as this manager sees them; empty when the node is no manager of a swarm."""
+        with plainly(f"listing the members seen by {node.name}"):
+            try:
+                found = connect(node).api.nodes()
+            except docker.errors.APIError as error:
+                if status(error) == 503 and "not a swarm manager" in words(error):
+                    return []
+                raise
+        return sorted((_member(entry) for entry in found), key=lambda member: (member.name, member.id))
+
+    def init(self, node: NodeAccess) -> None:
+        """Form a new swarm of this node; leaves one that it belongs to without managing it."""
+        with plainly(f"forming a swarm on {node.name}"):
+            api = connect(node).api
+            seen = _swarm(api)
+            if seen["ControlAvailable"]:
+                return
+            _leave(api, seen)
+            api.init_swarm(
+                advertise_addr=node.address,
+                listen_addr=f"0.0.0.0:{RAFT_PORT}",
+                default_addr_pool=[overlay_pool(node.address, host_routes())],
+                subnet_size=SUBNET_SIZE,
+                swarm_spec=api.create_swarm_spec(task_history_retention_limit=TASK_HISTORY, autolock_managers=False),
+            )
+
+    def join(self, node: NodeAccess, manager: NodeAccess) -> None:
+        """Make `node` a member in its role; one that belongs to another (or a dead) swarm leaves that first."""
+        with plainly(f"joining {node.name} to the swarm of {manager.name}"):
+            api, leader = connect(node).api, connect(manager).api
+            seen = _swarm(api)
+            if seen["LocalNodeState"] in SETTLED and _knows(leader, seen["NodeID"]):
+                _set_role(leader, seen["NodeID"], "manager" if node.role == MASTER else "worker")
+                return
+            _leave(api, seen)
+            tokens = leader.inspect_swarm()["JoinTokens"]
+            api.join_swarm(
+                remote_addrs=[f"{manager.address}:{RAFT_PORT}"],
+                join_token=tokens["Manager" if node.role == MASTER else "Worker"],
+                advertise_addr=node.address,
+                listen_addr=f"0.0.0.0:{RAFT_PORT}",
+            )
+
+    def drain(self, manager: NodeAccess, member: Member) -> None:
+        """Move the member's tasks away and give it no new ones."""
+        with plainly(f"draining {member.name}"):
+            _update(connect(manager).api, member.id, Availability="drain")
+
+    def forget(self, manager: NodeAccess, member: Member) -> None:
+        """Take the member out of the list, demoting a manager first; refuses the last manager (Unavailable)."""
+        with plainly(f"forgetting {member.name}"):
+            api = connect(manager).api
+            _set_role(api, member.id, "worker")
+            deadline = time.monotonic() + DEMOTE_SECONDS
+            while True:
+                try:
+                    api.remove_node(member.id, force=True)
+                except docker.errors.NotFound:
+                    return
+                except docker.errors.APIError as error:
+                    # A demoted manager is still in the raft cluster for a moment.
+                    if "must be demoted" not in words(error) or time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.05)
+
+
+def _swarm(api: docker.APIClient) -> dict[str, Any]:
+    return dict(api.info()["Swarm"])
+
+
+def _leave(api: docker.APIClient, seen: dict[str, Any]) -> None:
+    if seen["LocalNodeState"] != "inactive":
+        api.leave_swarm(force=True)
+
+
+def _knows(manager: docker.APIClient, node_id: str) -> bool:
+    try:
+        return bool(node_id) and manager.inspect_node(node_id)["Status"]["State"] != "down"
+    except docker.errors.NotFound:
+        return False
+
+
+def _set_role(manager: docker.APIClient, node_id: str, role: str) -> None:
+    try:
+        if manager.inspect_node(node_id)["Spec"]["Role"] != role:
+            _update(manager, node_id, Role=role)
+    except docker.errors.NotFound:
+        return
+
+
+def _update(manager: docker.APIClient, node_id: str, **changes: str) -> None:
+    """Change a node's spec; the swarm's own changes of it in between make the version stale, so look again."""
+    for attempt in range(10):
+        try:
+            seen = manager.inspect_node(node_id)
+            manager.update_node(node_id, seen["Version"]["Index"], seen["Spec"] | changes)
+        except docker.errors.NotFound:
+            return
+        except docker.errors.APIError as error:
+            if "out of sequence" not in words(error) or attempt == 9:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _member(entry: dict[str, Any]) -> Member:
+    manager = entry.get("ManagerStatus") or {}
+    address = str(manager.get("Addr", "")).rpartition(":")[0] or entry["Status"].get("Addr", "")
+    return Member(
+        id=entry["ID"],
+        name=entry["Description"].get("Hostname", ""),
+        role=MASTER if entry["Spec"]["Role"] == "manager" else "worker",
+        state=entry["Status"]["State"] if entry["Status"]["State"] in ("ready", "down") else "unknown",
+        address=address,
+        draining=entry["Spec"]["Availability"] == "drain",
+        leader=bool(manager.get("Leader")),
+    )
