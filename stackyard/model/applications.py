@@ -32,12 +32,16 @@ class Mount:
 
 @dataclasses.dataclass(frozen=True)
 class BuildSpec:
-    """Where a service's image is made from; `dockerfile` None lets a language pack decide."""
+    """Where a service's image is made from; `dockerfile` None lets a language pack decide.
+
+    `folders` are those that volumes are mounted on: a language pack makes them, owned by the application's user.
+    """
 
     context: str = "."
     dockerfile: str | None = None
     args: dict[str, str] = dataclasses.field(default_factory=dict)
     target: str | None = None
+    folders: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,10 +72,14 @@ class Service:
 
 @dataclasses.dataclass(frozen=True)
 class AppSpec:
-    """What a source tree asks for: its services in dependency order, and its named volumes."""
+    """What a source tree asks for: its services in dependency order, and its named volumes.
+
+    `notes` tell a person what was found and what of it has no effect.
+    """
 
     services: tuple[Service, ...]
     volumes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dockerfiles built by the engine of the tenant's own node. Called by `tenant`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import tempfile
+from typing import Any, BinaryIO, cast
+
+from stackyard.drivers.builders import context, dockerfile
+from stackyard.drivers.builders.engine import BuildNode
+from stackyard.drivers.builders.images import Images
+from stackyard.drivers.builders.output import Output
+from stackyard.model import errors
+from stackyard.model.applications import BuildSpec
+from stackyard.model.ports import Log
+
+_SPOOL = 32 * 1024 * 1024
+_PERIOD = 100_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What one build may take: seconds in all, cores, bytes of memory, characters of output."""
+
+    seconds: float = 1800.0
+    cpus: float = 2.0
+    memory_bytes: int = 2 * 1024**3
+    output: int = 10 * 1024 * 1024
+
+
+def build(node: BuildNode, images: Images, folder: pathlib.Path, spec: BuildSpec, limits: Limits, log: Log) -> str:
+    """Build a Dockerfile and return the image's id; raises GiveUp with the end of the output."""
+    name = spec.dockerfile or "Dockerfile"
+    text = (folder / name).read_text(errors="replace")
+    for image in dockerfile.parse(text, spec.args, spec.target).images:
+        images.ensure(image, log)
+    output = Output(log, limits.output)
+    with tempfile.SpooledTemporaryFile(max_size=_SPOOL) as stream:
+        tar = cast(BinaryIO, stream)
+        context.write(folder, context.files(folder, name), tar)
+        tar.seek(0)
+        return _run(node, tar, _parameters(name, spec, limits), output)
+
+
+def _run(node: BuildNode, tar: BinaryIO, parameters: dict[str, str], output: Output) -> str:
+    image = ""
+    headers = {"Content-Type": "application/x-tar"}
+    for message in node.stream("/build", params=parameters, data=tar, headers=headers):
+        output.write(str(message.get("stream", "")))
+        image = (message.get("aux") or {}).get("ID", image)
+        if "error" in message:
+            output.finish()
+            raise _failed(str(message["error"]), output)
+    output.finish()
+    if not image:
+        raise _failed("the engine told no image", output)
+    return image
+
+
+def _failed(reason: str, output: Output) -> errors.GiveUp:
+    return errors.GiveUp(f"the build failed: {reason.strip()}\nIts output ends:\n{output.tail()}")
+
+
+def _parameters(name: str, spec: BuildSpec, limits: Limits) -> dict[str, str]:
+    parameters: dict[str, Any] = {
+        "dockerfile": name,
+        "buildargs": json.dumps(spec.args),
+        "rm": "1",
+        "forcerm": "1",
+        "memory": limits.memory_bytes,
+        "memswap": limits.memory_bytes,
+        "cpuperiod": _PERIOD,
+        "cpuquota": int(_PERIOD * limits.cpus),
+    }
+    if spec.target:
+        parameters["target"] = spec.target
+    return {key: str(value) for key, value in parameters.items()}

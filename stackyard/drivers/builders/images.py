@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images that builds begin with and end in: found in the platform's registry, brought to the node, published.
+
+Used by `tenant`, `engine_build` and `python`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stackyard.drivers.builders import references
+from stackyard.drivers.builders.engine import BuildNode
+from stackyard.model import errors
+from stackyard.model.ports import Log, Registry
+
+_PULL, _PUSH = ("pull",), ("pull", "push")
+
+
+class Images:
+    """Images on one node, as one project may have them."""
+
+    def __init__(self, node: BuildNode, registry: Registry, project_id: str) -> None:
+        self.node = node
+        self.registry = registry
+        self.project_id = project_id
+
+    def resolve(self, image: str) -> str:
+        """Return the image by digest, from the platform's registry or else a public one; raises GiveUp."""
+        reference = references.parse(image)
+        repository, digest = self._in_platform(reference)
+        if digest:
+            return f"{self.registry.address()}/{repository}@{digest}"
+        if reference.host == self.registry.address():
+            raise self._nowhere(image, repository, "")
+        try:
+            with self.node.errors():
+                found = self.node.api.inspect_distribution(str(reference), auth_config={})  # type: ignore[no-untyped-call]
+            return reference.at(found["Descriptor"]["digest"])
+        except errors.GiveUp as error:
+            raise self._nowhere(image, repository, str(error)) from error
+
+    def ensure(self, image: str, log: Log) -> str:
+        """Bring an image to the node under its plain name, so that FROM finds it; return its id. Raises GiveUp."""
+        reference = references.parse(image)
+        repository, digest = self._in_platform(reference)
+        if repository and digest:
+            return self._from_platform(repository, digest, image)
+        here = self.node.inspect(image)
+        if here:
+            return str(here["Id"])
+        if reference.host == self.registry.address():
+            raise self._nowhere(image, repository, "")
+        log(f"Pulling {reference}\n")
+        try:
+            self._pull(str(reference), {})
+        except errors.GiveUp as error:
+            raise self._nowhere(image, repository, str(error)) from error
+        return self._id(str(reference))
+
+    def pull(self, repository: str, digest: str) -> str:
+        """Bring an image of the platform's registry to the node; return its id."""
+        name = f"{self.registry.address()}/{repository}@{digest}"
+        here = self.node.inspect(name)
+        if here:
+            return str(here["Id"])
+        self._pull(name, self.registry.grant([repository], _PULL))
+        return self._id(name)
+
+    def publish(self, image: str, repository: str, tag: str) -> str:
+        """Push an image of the node unless the registry has it; return its reference by digest."""
+        address = self.registry.address()
+        known = self._published(image, f"{address}/{repository}")
+        if known:
+            return known
+        with self.node.errors():
+            self.node.api.tag(image, f"{address}/{repository}", tag)
+        digest = self._push(f"{address}/{repository}", tag, self.registry.grant([repository], _PUSH))
+        return f"{address}/{repository}@{digest}"
+
+    def _published(self, image: str, name: str) -> str | None:
+        """Return the reference under which the image was pushed before, if the registry still has it."""
+        here = self.node.inspect(image) or {}
+        for known in here.get("RepoDigests") or ():
+            repository, _, digest = known.partition("@")
+            if repository == name and self.registry.digest(name.partition("/")[2], digest):
+                return str(known)
+        return None
+
+    def _in_platform(self, reference: references.Reference) -> tuple[str | None, str | None]:
+        repository = references.in_platform(reference, self.registry.address(), self.project_id)
+        return repository, repository and self.registry.digest(repository, reference.version)
+
+    def _from_platform(self, repository: str, digest: str, image: str) -> str:
+        found = self.pull(repository, digest)
+        here = self.node.inspect(image)
+        if (here is None or here["Id"] != found) and "@" not in image:
+            name, _, tag = str(references.parse(image)).rpartition(":")
+            with self.node.errors():
+                self.node.api.tag(found, name, tag)
+        return found
+
+    def _pull(self, name: str, auth: Mapping[str, str]) -> None:
+        image, separator, version = name.rpartition("@" if "@" in name else ":")
+        parameters = {"fromImage": image, "tag": version}
+        for message in self.node.stream("/images/create", params=parameters, headers=registry_auth(auth)):
+            _check(message, f"can't pull {image}{separator}{version}")
+
+    def _push(self, name: str, tag: str, auth: Mapping[str, str]) -> str:
+        digest = ""
+        for message in self.node.stream(f"/images/{name}/push", params={"tag": tag}, headers=registry_auth(auth)):
+            _check(message, "can't push the image to the platform's registry")
+            digest = (message.get("aux") or {}).get("Digest", digest)
+        if not digest:
+            raise errors.Unavailable("the platform's registry did not tell the digest of the image pushed")
+        return digest
+
+    def _id(self, name: str) -> str:
+        here = self.node.inspect(name)
+        if here is None:
+            raise errors.Unavailable(f"image {name} vanished from {self.node.name} while it was being used")
+        return str(here["Id"])
+
+    def _nowhere(self, image: str, repository: str | None, said: str) -> errors.GiveUp:
+        asked: Sequence[str] = [f"the platform's registry ({repository})"] if repository else []
+        asked = [*asked, f"the public one ({said})"] if said else asked
+        cure = "check its name and tag, or build it from a Dockerfile"
+        return errors.GiveUp(f"image {image!r} was not found; asked: {', then '.join(asked) or 'no one'}; {cure}")
+
+
+def registry_auth(auth: Mapping[str, str]) -> dict[str, str]:
+    """Return the header that hands a registry login to an engine."""
+    return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(dict(auth)).encode()).decode()}
+
+
+def _check(message: Mapping[str, Any], what: str) -> None:
+    if "error" not in message:
+        return
+    said = str(message["error"])
+    passing = any(word in said for word in ("connection refused", "i/o timeout", "EOF", "no such host", "503", "502"))
+    kind = errors.Unavailable if passing and "platform" in what else errors.GiveUp
+    raise kind(f"{what}: {said}")

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The port `Builder`: source trees become images on the tenant's own node and in the platform's registry.
+
+Called by the worker. Puts the files of this package together and does nothing itself.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import time
+from collections.abc import Mapping
+
+from stackyard.drivers.builders import detect, engine_build, host
+from stackyard.drivers.builders.engine import BuildNode, Connect, Deadline
+from stackyard.drivers.builders.engine_build import Limits
+from stackyard.drivers.builders.images import Images
+from stackyard.drivers.builders.python import PythonPack
+from stackyard.drivers.engines import connection
+from stackyard.model import errors
+from stackyard.model.applications import AppSpec
+from stackyard.model.ports import BuildRequest, Log, NodeAccess, Registry
+
+RESOLVE_SECONDS = 120.0
+
+
+class TenantBuilder:
+    """Builds on tenants' nodes; `build_files` (None: this host's) are given to builds and kept in no image."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        build_files: Mapping[str, str] | None = None,
+        limits: Limits | None = None,
+        connect: Connect = connection.connect,
+    ) -> None:
+        self._registry = registry
+        self._build_files = host.build_files() if build_files is None else build_files
+        self._limits = limits or Limits()
+        self._connect = connect
+
+    def detect(self, folder: str) -> AppSpec:
+        """Return what the tree asks for; raises BadInput saying what is wrong or missing."""
+        return detect.detect(pathlib.Path(folder))
+
+    def build(self, request: BuildRequest, log: Log) -> str:
+        """Build and publish; return the image by digest; raises GiveUp with the output's end."""
+        spec = request.service.build
+        if spec is None:
+            raise errors.BadInput(f"service {request.service.name!r} has nothing to build")
+        node = BuildNode(request.node, Deadline(self._limits.seconds), self._connect)
+        images = Images(node, self._registry, request.project_id)
+        if spec.dockerfile:
+            image = engine_build.build(node, images, pathlib.Path(request.folder), spec, self._limits, log)
+        else:
+            image = PythonPack(node, images, self._limits, self._build_files).build(request, log)
+        started = time.monotonic()
+        reference = images.publish(image, request.repository, request.tag)
+        log(f"Published {reference} ({time.monotonic() - started:.1f} s)\n")
+        return reference
+
+    def resolve(self, node: NodeAccess, image: str, project_id: str) -> str:
+        """Return the image by digest, so that all nodes run the same; raises GiveUp when no one has it."""
+        return Images(BuildNode(node, Deadline(RESOLVE_SECONDS), self._connect), self._registry, project_id).resolve(
+            image
+        )
