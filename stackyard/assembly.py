@@ -19,7 +19,7 @@ from stackyard.drivers.builders import TenantBuilder
 from stackyard.drivers.certificates.x509 import X509
 from stackyard.drivers.engines.swarm import SwarmEngine
 from stackyard.drivers.machines.docker import DockerMachines
-from stackyard.drivers.registries.distribution import DistributionRegistry
+from stackyard.drivers.registries.distribution import DistributionRegistry, node_files
 from stackyard.drivers.routers.haproxy import HAProxyRouter
 from stackyard.drivers.secrets.authorities import Authorities
 from stackyard.drivers.secrets.fernet import FernetSecrets
@@ -69,7 +69,9 @@ def assemble(options: cfg.ConfigOpts) -> Parts:
         store=Store(options.database.connection, options.database.pool_size, bell.ring),
         secrets=secrets,
         authorities=Authorities(secrets, X509()),
-        machines=DockerMachines(client, options.instance),
+        machines=DockerMachines(
+            client, options.instance, subnets=options.machines.subnets, files=lambda: node_files(folder)
+        ),
         engine=SwarmEngine(),
         workloads=SwarmWorkloads(registry),
         registry=registry,
