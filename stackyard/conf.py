@@ -31,7 +31,7 @@ PLATFORM = [
         default="stackyard",
         help="Prefix of container names and labels. Give a second platform on one machine its own.",
     ),
-    cfg.URIOpt(
+    cfg.StrOpt(
         "engine_url", default="unix:///var/run/docker.sock", help="The Docker Engine that runs nodes and the platform."
     ),
 ]
