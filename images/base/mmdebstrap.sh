@@ -13,8 +13,8 @@ exec mmdebstrap --quiet --variant=minbase --include=usr-is-merged,ca-certificate
     --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+    --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
     --setup-hook='mkdir -p "$1/etc/apt/preferences.d"' \
     --setup-hook="printf '$pin' > \"\$1/etc/apt/preferences.d/merged\"" \
-    --customize-hook='rm -f "$1/etc/apt/preferences.d/merged"' \
-    --customize-hook='rm -f "$1/etc/resolv.conf" "$1/etc/hostname"' \
+    --customize-hook='rm -f "$1/etc/apt/preferences.d/merged" "$1/etc/resolv.conf" "$1/etc/hostname"' \
     bookworm -
