@@ -7,7 +7,6 @@ Runs on a one-machine platform of its own (fixture `platform`); the tests follow
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -26,44 +25,9 @@ sys.path.insert(0, str(ROOT / "tools"))
 from demo import Failed, exchange, get  # noqa: E402
 from load import Load  # noqa: E402
 
+from tests.platform.shell import BIN, Shell  # noqa: E402
+
 pytestmark = [pytest.mark.platform, pytest.mark.engine, pytest.mark.timeout(900)]
-
-BIN = pathlib.Path(sys.executable).parent
-
-
-class Shell:
-    """Runs commands as a user of the platform under test, without a terminal."""
-
-    def __init__(self, environment: dict[str, str]) -> None:
-        self.environment = environment
-
-    def run(self, *arguments: str, cloud: str = "", timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, **self.environment, **({"OS_CLOUD": cloud} if cloud else {})}
-        return subprocess.run(
-            [BIN / arguments[0], *arguments[1:]],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-
-    def ok(self, *arguments: str, **options: Any) -> str:
-        """Run, and return stdout; the test fails with stderr when the exit code is not 0."""
-        done = self.run("stackyard", *arguments, **options)
-        assert done.returncode == 0, f"stackyard {' '.join(arguments)}\n{done.stderr}\n{done.stdout}"
-        return done.stdout
-
-    def json(self, *arguments: str, **options: Any) -> Any:
-        return json.loads(self.ok(*arguments, "--json", **options))
-
-    def refused(self, *arguments: str, **options: Any) -> str:
-        """Run, and return stderr; the test fails unless the exit code is 1."""
-        done = self.run("stackyard", *arguments, **options)
-        assert done.returncode == 1, f"stackyard {' '.join(arguments)}\n{done.stderr}\n{done.stdout}"
-        assert "Traceback" not in done.stderr
-        return done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -161,8 +125,7 @@ def test_logs_of_all_replicas_in_order(shell: Shell, url: str) -> None:
 
 def test_follow_shows_what_is_written_now(shell: Shell, url: str) -> None:
     command = [BIN / "stackyard", "logs", "-f", "--tail", "0", "guestbook"]
-    environment = {**os.environ, **shell.environment, "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=shell.full_environment(), stdout=subprocess.PIPE, text=True)
     found = threading.Event()
 
     def read() -> None:
