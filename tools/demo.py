@@ -163,7 +163,8 @@ def check_result(url: str, entry: str, version: str, load: Load) -> None:
 def summary(url: str, load: Load, seconds: float) -> None:
     heading(f"Done in {seconds:.0f} s")
     print(f"""
-  Try next (after: . {STACKYARD.parent}/activate; eval "$(stackyard env)"):
+  Try next:
+    eval "$({STACKYARD} env)"
     openstack coe cluster list
     stackyard logs -f {APP}
     stackyard rollback {APP}
