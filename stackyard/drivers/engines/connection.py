@@ -46,9 +46,12 @@ def _files(tls: TLSPair) -> tuple[str, str, str]:
 def _client(address: str, tls: TLSPair, timeout: float) -> docker.DockerClient:
     ca, cert, key = _files(tls)
     config = docker.tls.TLSConfig(client_cert=(cert, key), ca_cert=ca, verify=True)
-    return docker.DockerClient(
+    client = docker.DockerClient(
         base_url=f"https://{address}:{PORT}", tls=config, version="1.41", timeout=int(timeout), max_pool_size=32
     )
+    # A proxy or a CA bundle of the host's environment would come before the cluster's own CA.
+    client.api.trust_env = False
+    return client
 
 
 def connect(node: NodeAccess, timeout: float = TIMEOUT) -> docker.DockerClient:
