@@ -292,8 +292,13 @@ class Registry(Protocol):
     def address(self) -> str:
         """Return `host:port` under which nodes reach the registry."""
 
-    def grant(self, repositories: Sequence[str], actions: Sequence[str]) -> Mapping[str, str]:
-        """Return engine auth (X-Registry-Auth as a dict) for these repositories, short-lived."""
+    def grant(
+        self, repositories: Sequence[str], actions: Sequence[str], mount: Sequence[str] = ()
+    ) -> Mapping[str, str]:
+        """Return engine auth (X-Registry-Auth as a dict) for these repositories, short-lived.
+
+        Layers may also be taken from the repositories in `mount`, which saves pushing them again.
+        """
 
     def digest(self, repository: str, tag: str) -> str | None:
         """Return the manifest digest, or None when there is no such image."""

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 
 from stackyard.drivers.builders import context, dockerfile
 from stackyard.drivers.builders.engine import BuildNode
-from stackyard.drivers.builders.images import Images
+from stackyard.drivers.builders.images import Images, Made
 from stackyard.drivers.builders.output import Output
 from stackyard.model import errors
 from stackyard.model.applications import BuildSpec
@@ -31,18 +31,18 @@ class Limits:
     output: int = 10 * 1024 * 1024
 
 
-def build(node: BuildNode, images: Images, folder: pathlib.Path, spec: BuildSpec, limits: Limits, log: Log) -> str:
-    """Build a Dockerfile and return the image's id; raises GiveUp with the end of the output."""
+def build(node: BuildNode, images: Images, folder: pathlib.Path, spec: BuildSpec, limits: Limits, log: Log) -> Made:
+    """Build a Dockerfile and return the image; raises GiveUp with the end of the output."""
     name = spec.dockerfile or "Dockerfile"
     text = (folder / name).read_text(errors="replace")
-    for image in dockerfile.parse(text, spec.args, spec.target).images:
-        images.ensure(image, log)
+    wanted = dockerfile.parse(text, spec.args, spec.target).images
+    mounts = tuple(mount for image in wanted for mount in images.ensure(image, log).mounts)
     output = Output(log, limits.output)
     with tempfile.SpooledTemporaryFile(max_size=_SPOOL) as stream:
         tar = cast(BinaryIO, stream)
         context.write(folder, context.files(folder, name), tar)
         tar.seek(0)
-        return _run(node, tar, _parameters(name, spec, limits), output)
+        return Made(_run(node, tar, _parameters(name, spec, limits), output), mounts)
 
 
 def _run(node: BuildNode, tar: BinaryIO, parameters: dict[str, str], output: Output) -> str:

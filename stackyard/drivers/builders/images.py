@@ -7,6 +7,7 @@ Used by `tenant`, `engine_build` and `python`.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +18,14 @@ from stackyard.model import errors
 from stackyard.model.ports import Log, Registry
 
 _PULL, _PUSH = ("pull",), ("pull", "push")
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """An image on the node (`id`), and the repositories in which its lower layers may be already."""
+
+    id: str
+    mounts: tuple[str, ...] = ()
 
 
 class Images:
@@ -42,15 +51,15 @@ class Images:
         except errors.GiveUp as error:
             raise self._nowhere(image, repository, str(error)) from error
 
-    def ensure(self, image: str, log: Log) -> str:
-        """Bring an image to the node under its plain name, so that FROM finds it; return its id. Raises GiveUp."""
+    def ensure(self, image: str, log: Log) -> Made:
+        """Bring an image to the node under its plain name, so that FROM finds it; raises GiveUp where no one has it."""
         reference = references.parse(image)
         repository, digest = self._in_platform(reference)
         if repository and digest:
-            return self._from_platform(repository, digest, image)
+            return Made(self._from_platform(repository, digest, image), (repository,))
         here = self.node.inspect(image)
         if here:
-            return str(here["Id"])
+            return Made(str(here["Id"]))
         if reference.host == self.registry.address():
             raise self._nowhere(image, repository, "")
         log(f"Pulling {reference}\n")
@@ -58,7 +67,7 @@ class Images:
             self._pull(str(reference), {})
         except errors.GiveUp as error:
             raise self._nowhere(image, repository, str(error)) from error
-        return self._id(str(reference))
+        return Made(self._id(str(reference)))
 
     def pull(self, repository: str, digest: str) -> str:
         """Bring an image of the platform's registry to the node; return its id."""
@@ -69,16 +78,18 @@ class Images:
         self._pull(name, self.registry.grant([repository], _PULL))
         return self._id(name)
 
-    def publish(self, image: str, repository: str, tag: str) -> str:
-        """Push an image of the node unless the registry has it; return its reference by digest."""
-        address = self.registry.address()
-        known = self._published(image, f"{address}/{repository}")
+    def publish(self, image: str, repository: str, tag: str, mount: Sequence[str] = ()) -> str:
+        """Push an image of the node unless the registry has it; return its reference by digest.
+
+        Layers that are in one of the `mount` repositories are not sent again.
+        """
+        name = f"{self.registry.address()}/{repository}"
+        known = self._published(image, name)
         if known:
             return known
         with self.node.errors():
-            self.node.api.tag(image, f"{address}/{repository}", tag)
-        digest = self._push(f"{address}/{repository}", tag, self.registry.grant([repository], _PUSH))
-        return f"{address}/{repository}@{digest}"
+            self.node.api.tag(image, name, tag)
+        return f"{name}@{self._push(name, tag, self.registry.grant([repository], _PUSH, mount))}"
 
     def _published(self, image: str, name: str) -> str | None:
         """Return the reference under which the image was pushed before, if the registry still has it."""

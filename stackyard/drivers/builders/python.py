@@ -23,7 +23,7 @@ import docker.types
 from stackyard.drivers.builders import context, host, python_project
 from stackyard.drivers.builders.engine import BuildNode
 from stackyard.drivers.builders.engine_build import Limits
-from stackyard.drivers.builders.images import Images
+from stackyard.drivers.builders.images import Images, Made
 from stackyard.drivers.builders.layers import Layer, add_layer
 from stackyard.drivers.builders.output import Output
 from stackyard.drivers.builders.python_project import Requirements
@@ -46,8 +46,8 @@ class PythonPack:
     limits: Limits
     build_files: Mapping[str, str] = dataclasses.field(repr=False)
 
-    def build(self, request: BuildRequest, log: Log) -> str:
-        """Return the id of an image of the tree; raises GiveUp with pip's own words."""
+    def build(self, request: BuildRequest, log: Log) -> Made:
+        """Return an image of the tree; raises GiveUp with pip's own words."""
         folder = pathlib.Path(request.folder)
         asked = python_project.requirements(folder)
         base = self.images.ensure(BASE, log)
@@ -55,7 +55,8 @@ class PythonPack:
         log("Adding the application's files\n")
         folders = request.service.build.folders if request.service.build else ()
         with contextlib.closing(Layer(folder, UID, folders)) as layer:
-            return add_layer(self.node, self._inspected(below), layer, self._config(request, base))
+            image = add_layer(self.node, self._inspected(below.id), layer, self._config(request, base.id))
+        return Made(image, below.mounts)
 
     def _config(self, request: BuildRequest, base: str) -> dict[str, Any]:
         """Return the image's configuration: the base's, with a command and variables."""
@@ -76,7 +77,7 @@ class PythonPack:
 class _Dependencies:
     """The image with what the lock files ask for: on the node, in the registry, or to be made."""
 
-    def __init__(self, pack: PythonPack, request: BuildRequest, asked: Requirements, base: str) -> None:
+    def __init__(self, pack: PythonPack, request: BuildRequest, asked: Requirements, base: Made) -> None:
         self.pack = pack
         self.node = pack.node
         self.request = request
@@ -89,8 +90,12 @@ class _Dependencies:
         self.tag = f"stackyard-deps:{self.key}"
         self.repository = f"{request.repository}-deps"
 
-    def image(self, log: Log) -> str:
-        """Return the image's id."""
+    def image(self, log: Log) -> Made:
+        """Return the image, published."""
+        mounts = (self.repository, *self.base.mounts)
+        return Made(self._found(log) or self._made(log), mounts)
+
+    def _found(self, log: Log) -> str | None:
         here = self.node.inspect(self.tag)
         if here:
             log(f"Dependencies of {self.asked.found_in} are unchanged\n")
@@ -99,14 +104,17 @@ class _Dependencies:
         if digest:
             log(f"Fetching the dependencies of {self.asked.found_in}\n")
             return self._tagged(self.pack.images.pull(self.repository, digest))
+        return None
+
+    def _made(self, log: Log) -> str:
         log(f"Installing the dependencies of {self.asked.found_in}\n")
-        image = self._tagged(self._install(log))
-        self.pack.images.publish(image, self.repository, self.key)
-        return image
+        image = self._install(log)
+        self.pack.images.publish(image, self.repository, self.key, self.base.mounts)
+        return self._tagged(image)
 
     def _key(self) -> str:
         whole = context.digest(self.folder, self.tree) if self.asked.whole_tree else ""
-        parts = [VERSION, self.base, self.asked.files, self.asked.constraints, whole]
+        parts = [VERSION, self.base.id, self.asked.files, self.asked.constraints, whole]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:40]
 
     def _tagged(self, image: str) -> str:
@@ -137,7 +145,7 @@ class _Dependencies:
         )
         with self.node.errors():
             made = self.node.api.create_container(
-                self.base,
+                self.base.id,
                 entrypoint=["/bin/sh", "-c"],
                 command=[self._script()],
                 user=USER,

@@ -50,11 +50,11 @@ class TenantBuilder:
         node = BuildNode(request.node, Deadline(self._limits.seconds), self._connect)
         images = Images(node, self._registry, request.project_id)
         if spec.dockerfile:
-            image = engine_build.build(node, images, pathlib.Path(request.folder), spec, self._limits, log)
+            made = engine_build.build(node, images, pathlib.Path(request.folder), spec, self._limits, log)
         else:
-            image = PythonPack(node, images, self._limits, self._build_files).build(request, log)
+            made = PythonPack(node, images, self._limits, self._build_files).build(request, log)
         started = time.monotonic()
-        reference = images.publish(image, request.repository, request.tag)
+        reference = images.publish(made.id, request.repository, request.tag, made.mounts)
         log(f"Published {reference} ({time.monotonic() - started:.1f} s)\n")
         return reference
 

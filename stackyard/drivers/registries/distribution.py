@@ -97,9 +97,12 @@ class DistributionRegistry:
         """Return `host:port` under which nodes reach the registry."""
         return f"{NAME}:{PORT}"
 
-    def grant(self, repositories: Sequence[str], actions: Sequence[str]) -> Mapping[str, str]:
+    def grant(
+        self, repositories: Sequence[str], actions: Sequence[str], mount: Sequence[str] = ()
+    ) -> Mapping[str, str]:
         """Return engine auth for these repositories (names without the registry's address), good for an hour."""
-        return {"registrytoken": self._signer().token([(name, actions) for name in repositories])}
+        access = [(name, actions) for name in repositories] + [(name, ["pull"]) for name in mount]
+        return {"registrytoken": self._signer().token(access)}
 
     def digest(self, repository: str, tag: str) -> str | None:
         """Return the manifest digest, or None when there is no such image."""
