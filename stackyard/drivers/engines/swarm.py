@@ -14,7 +14,7 @@ import docker
 import docker.errors
 import requests
 
-from stackyard.drivers.engines.connection import connect
+from stackyard.drivers.engines.connection import TIMEOUT, connect
 from stackyard.drivers.engines.failures import plainly, status, words
 from stackyard.drivers.engines.pools import SUBNET_SIZE, overlay_pool
 from stackyard.drivers.machines.subnets import host_routes
@@ -35,7 +35,7 @@ class SwarmEngine:
     def version(self, node: NodeAccess) -> str | None:
         """Return the Docker Engine's version, None while it does not answer; raises Unavailable on a wrong CA."""
         try:
-            return str(connect(node, LOOK_SECONDS).api.version(api_version=False)["Version"])
+            return str(_api(node, LOOK_SECONDS).version(api_version=False)["Version"])
         except requests.exceptions.SSLError as error:
             raise errors.Unavailable(f"the engine of {node.name} has another certificate authority: {error}") from error
         except (docker.errors.DockerException, requests.RequestException, OSError):
@@ -45,7 +45,7 @@ class SwarmEngine:
         """Return the members as this manager sees them; empty when the node is no manager of a swarm."""
         with plainly(f"listing the members seen by {node.name}"):
             try:
-                found = connect(node).api.nodes()
+                found = _api(node).nodes()
             except docker.errors.APIError as error:
                 if status(error) == 503 and "not a swarm manager" in words(error):
                     return []
@@ -55,7 +55,7 @@ class SwarmEngine:
     def init(self, node: NodeAccess) -> None:
         """Form a new swarm of this node; leaves one that it belongs to without managing it."""
         with plainly(f"forming a swarm on {node.name}"):
-            api = connect(node).api
+            api = _api(node)
             seen = _swarm(api)
             if seen["ControlAvailable"]:
                 return
@@ -71,7 +71,7 @@ class SwarmEngine:
     def join(self, node: NodeAccess, manager: NodeAccess) -> None:
         """Make `node` a member in its role; one that belongs to another (or a dead) swarm leaves that first."""
         with plainly(f"joining {node.name} to the swarm of {manager.name}"):
-            api, leader = connect(node).api, connect(manager).api
+            api, leader = _api(node), _api(manager)
             seen = _swarm(api)
             if seen["LocalNodeState"] in SETTLED and _knows(leader, seen["NodeID"]):
                 _set_role(leader, seen["NodeID"], "manager" if node.role == MASTER else "worker")
@@ -88,12 +88,12 @@ class SwarmEngine:
     def drain(self, manager: NodeAccess, member: Member) -> None:
         """Move the member's tasks away and give it no new ones."""
         with plainly(f"draining {member.name}"):
-            _update(connect(manager).api, member.id, Availability="drain")
+            _update(_api(manager), member.id, Availability="drain")
 
     def forget(self, manager: NodeAccess, member: Member) -> None:
         """Take the member out of the list, demoting a manager first; refuses the last manager (Unavailable)."""
         with plainly(f"forgetting {member.name}"):
-            api = connect(manager).api
+            api = _api(manager)
             _set_role(api, member.id, "worker")
             deadline = time.monotonic() + DEMOTE_SECONDS
             while True:
@@ -106,6 +106,10 @@ class SwarmEngine:
                     if "must be demoted" not in words(error) or time.monotonic() > deadline:
                         raise
                     time.sleep(0.05)
+
+
+def _api(node: NodeAccess, timeout: float = TIMEOUT) -> docker.APIClient:
+    return connect(node, timeout).api
 
 
 def _swarm(api: docker.APIClient) -> dict[str, Any]:
