@@ -102,6 +102,7 @@ class Progress:
     def __init__(self, *, quiet: bool = False) -> None:
         self._lock = threading.Lock()
         self._running: dict[int, str] = {}
+        self._told = ""
         self._quiet = quiet
         self._console: Console | None = None
         self._status: Status | None = None
@@ -124,8 +125,6 @@ class Progress:
         """Show `text` while the block runs, then a line with its seconds; yields a function for details."""
         began, key = time.monotonic(), object()
         self._show(id(key), text)
-        if self._console is None:
-            self.note(text + " ...", "-")
         try:
             yield lambda detail: self._show(id(key), f"{text}: {detail.strip()}")
         except BaseException:
@@ -143,12 +142,18 @@ class Progress:
             else:
                 self._running[key] = text
             if self._console is None:
-                return
-            if self._running:
+                self._tell(text)
+            elif self._running:
                 self._draw(" · ".join(self._running.values()))
             elif self._status is not None:
                 self._status.stop()
                 self._status = None
+
+    def _tell(self, text: str | None) -> None:
+        """Print a detail as a line of its own, once."""
+        if text is not None and text != self._told and not self._quiet:
+            self._told = text
+            click.echo(f"- {text} ...", err=True)
 
     def _draw(self, line: str) -> None:
         from rich.markup import escape

@@ -32,7 +32,7 @@ Container = docker.models.containers.Container
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """A container as it shall be; `options` are the Engine SDK's words. `image` is an id, not a name."""
+    """A container as it shall be; `options` are the Engine SDK's words."""
 
     part: str
     image: str
@@ -158,16 +158,3 @@ def _stop(container: Container) -> None:
         container.stop(timeout=STOP_SECONDS)
     except docker.errors.NotFound:
         return
-
-
-def remove_parts(client: docker.DockerClient, instance: str) -> None:
-    """Remove the platform's containers, and whatever else still carries the instance's label."""
-    for container in labelled(client, instance):
-        try:
-            container.remove(force=True, v=True)
-        except docker.errors.NotFound:
-            continue
-    for network in client.networks.list(filters={"label": f"{INSTANCE}={instance}"}):
-        network.remove()
-    for volume in client.volumes.list(filters={"label": f"{INSTANCE}={instance}"}):
-        volume.remove(force=True)

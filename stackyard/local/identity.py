@@ -27,6 +27,7 @@ from stackyard.local.supervisor import Program, clean_environment
 from stackyard.model import errors
 
 REGION = "RegionOne"
+VERSION = metadata.version("keystone")
 TIMEOUT = 30
 THREADS = 4
 
@@ -101,20 +102,23 @@ def configure(state: State, identity_url: str) -> str:
     return text.getvalue()
 
 
-def prepare(state: State, identity_url: str) -> bool:
-    """Make keys, database, admin and first catalog entry unless that was done; return whether anything was."""
+def is_prepared(state: State) -> bool:
+    """Tell whether keys and database are there, made for this version of Keystone."""
     done = state / "keystone/prepared"
-    version = metadata.version("keystone")
-    if done.exists() and done.read_text() == version and (state / "keystone/keystone.db").exists():
-        return False
+    return done.exists() and done.read_text() == VERSION and (state / "keystone/keystone.db").exists()
+
+
+def prepare(state: State, identity_url: str) -> None:
+    """Make keys, database, admin and first catalog entry unless that was done."""
+    if is_prepared(state):
+        return
     for name in ("fernet-keys", "receipt-keys", "credential-keys"):
         (state / "keystone" / name).mkdir(mode=0o700, exist_ok=True)
     _manage(state, "db_sync")
     _write_ahead(state / "keystone/keystone.db")
     _manage(state, "fernet_setup", *_owner())
     _manage(state, "bootstrap", **_bootstrap(state, identity_url))
-    write(done, version)
-    return True
+    write(state / "keystone/prepared", VERSION)
 
 
 def _owner() -> tuple[str, ...]:

@@ -73,8 +73,9 @@ class HAProxy:
     def _start_container(self) -> None:
         from stackyard.local import images  # noqa: PLC0415  (only where no haproxy is installed)
 
-        container = docker.from_env().containers.run(
-            images.build("haproxy"),
+        client = docker.from_env()
+        container = client.containers.run(
+            images.build(client, ["haproxy"], lambda *_: None)["haproxy"],
             list(haproxy.COMMAND),
             name=f"sytest-router-{uuid.uuid4().hex[:8]}",
             network_mode="host",
