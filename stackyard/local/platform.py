@@ -33,12 +33,14 @@ from stackyard.model import errors
 from stackyard.store import Store
 
 ANSWER_SECONDS = 60
-PUBLISHED = {
-    "redis": "library/redis:7",
-    "python": "stackyard/python:3.11",
-    "python-build": "stackyard/python-build:3.11",
-}
-"""Images that applications are made of, by recipe, with their names in the registry."""
+RECIPES = ("registry", "haproxy", "node", "python", "redis")
+PUBLISHED = (
+    ("redis", "library/redis:7"),
+    ("redis", "library/redis:latest"),
+    ("python", "stackyard/python:3.11"),
+    ("python", "stackyard/python:latest"),
+)
+"""Images that applications are made of: recipe and name in the registry."""
 
 
 class Progress(Protocol):
@@ -184,9 +186,9 @@ def _sources() -> str:
 
 
 def _build_images(platform: Platform) -> dict[str, str]:
-    """Return references of all images by recipe, building those that are missing or out of date."""
+    """Return references of the images by recipe, building those that are missing or out of date."""
     with platform.progress.step("images") as say:
-        return images.build(platform.client, None, lambda name, line: say(f"{name}: {line}"))
+        return images.build(platform.client, RECIPES, lambda name, line: say(f"{name}: {line}"))
 
 
 def _programs(platform: Platform) -> list[Program]:
@@ -218,7 +220,7 @@ def _start(platform: Platform, supervisor: Supervisor, built: dict[str, str], in
         _wait_for_processes(platform, supervisor)
     with platform.progress.step("library images in the registry") as say:
         _wait_for_containers(platform)
-        for recipe, name in PUBLISHED.items():
+        for recipe, name in PUBLISHED:
             if registry.publish(client, platform.registry, options.registry.port, built[recipe], name):
                 say(f"published {name}")
 
