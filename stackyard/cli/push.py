@@ -214,7 +214,9 @@ class Follower:
         """Yield steps not yet told that lie before the workflow's step (all of them once it is done)."""
         current = STEPS.index(workflow["step"]) if workflow["step"] in STEPS else 0
         for step in STEPS[1:current]:
-            seconds = (workflow.get("seconds") or {}).get(step, self._watched(step))
+            spent = workflow.get("seconds") or {}
+            # What is received is fetched while the push is still queued, as the platform counts.
+            seconds = spent.get(step, spent.get("queued") if step == "fetch" else self._watched(step))
             if step not in self._told and seconds is not None:
                 yield step, float(seconds)
 
