@@ -13,8 +13,9 @@ import yaml
 
 from stackyard.model import errors
 
-MAX_BYTES = 1024 * 1024
-MAX_NODES = 100_000
+MAX_BYTES = 256 * 1024
+MAX_NODES = 20_000
+MAX_DEPTH = 50
 _MERGE = "tag:yaml.org,2002:merge"
 _KEPT = ("tag:yaml.org,2002:null", _MERGE)
 
@@ -38,12 +39,28 @@ class WrittenFloat(float):
 
 
 class _Loader(yaml.SafeLoader):
-    """Resolves plain words as YAML 1.2 does: `yes`, `22:22` and dates are strings."""
+    """Resolves plain words as YAML 1.2 does: `yes`, `22:22` and dates are strings. Stops early at what is too large.
+
+    libyaml would be quicker, but recurses without bound on deep nesting.
+    """
 
     yaml_implicit_resolvers = {  # noqa: RUF012  (the library's own form)
         first: [(tag, pattern) for tag, pattern in rules if tag in _KEPT]
         for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+    _nodes = _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Count values and nesting while the document is read."""
+        self._nodes += 1
+        self._depth += 1
+        if self._nodes > MAX_NODES or self._depth > MAX_DEPTH:
+            words = "the file is nested too deeply" if self._depth > MAX_DEPTH else f"more than {MAX_NODES} values"
+            raise yaml.composer.ComposerError(problem=words, problem_mark=self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 def _int(_loader: _Loader, node: yaml.ScalarNode) -> WrittenInt:
@@ -77,6 +94,15 @@ def load(text: str) -> Any:
     """Return the one document as plain values; raises BadInput with the line of what is wrong."""
     if len(text) > MAX_BYTES:
         raise errors.BadInput(f"the file is larger than {MAX_BYTES} bytes")
+    try:
+        return _load(text)
+    except yaml.MarkedYAMLError as error:
+        raise errors.BadInput(_words(error)) from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise errors.BadInput(f"no YAML: {' '.join(str(error).split())[:200]}") from error
+
+
+def _load(text: str) -> Any:
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
@@ -84,12 +110,6 @@ def load(text: str) -> Any:
             return None
         _measure(node)
         return loader.construct_document(node)
-    except yaml.MarkedYAMLError as error:
-        raise errors.BadInput(_words(error)) from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise errors.BadInput(f"no YAML: {' '.join(str(error).split())[:200]}") from error
-    except RecursionError:
-        raise errors.BadInput("the file is nested too deeply") from None
     finally:
         loader.dispose()
 

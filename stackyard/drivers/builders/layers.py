@@ -46,9 +46,7 @@ def add_layer(node: BuildNode, base: dict[str, Any], layer: Layer, config: dict[
     """Make an image of a base (as inspected) with a layer on top and this config; return its id, made before or now."""
     text = json.dumps(_image(base, layer.digest, config), sort_keys=True).encode()
     image = "sha256:" + hashlib.sha256(text).hexdigest()
-    if node.inspect(image) is None:
-        _load(node, base, layer, text)
-    if node.inspect(image) is None:
+    if node.inspect(image) is None and image not in _load(node, base, layer, text):
         raise errors.GiveUp(f"the engine of {node.name} did not keep the layer posted to it")
     return image
 
@@ -65,7 +63,8 @@ def _image(base: dict[str, Any], digest: str, config: dict[str, Any]) -> dict[st
     }
 
 
-def _load(node: BuildNode, base: dict[str, Any], layer: Layer, text: bytes) -> None:
+def _load(node: BuildNode, base: dict[str, Any], layer: Layer, text: bytes) -> str:
+    """Post the layer; return what the engine says of it."""
     count = len(base["RootFS"]["Layers"])
     names = [f"{number}/layer.tar" for number in range(count + 1)]
     manifest = json.dumps([{"Config": "config.json", "RepoTags": None, "Layers": names}]).encode()
@@ -77,9 +76,11 @@ def _load(node: BuildNode, base: dict[str, Any], layer: Layer, text: bytes) -> N
             _add(tar, "manifest.json", io.BytesIO(manifest), len(manifest))
         stream.seek(0)
         headers = {"Content-Type": "application/x-tar"}
-        for message in node.stream("/images/load", params={"quiet": "1"}, data=stream, headers=headers):
-            if "error" in message:
-                raise errors.GiveUp(f"the engine of {node.name} did not take the layer: {message['error']}")
+        told = list(node.stream("/images/load", params={"quiet": "1"}, data=stream, headers=headers))
+    refusal = next((message["error"] for message in told if "error" in message), None)
+    if refusal:
+        raise errors.GiveUp(f"the engine of {node.name} did not take the layer: {refusal}")
+    return "".join(str(message.get("stream", "")) for message in told)
 
 
 def _add(tar: tarfile.TarFile, name: str, content: Any, size: int) -> None:
