@@ -76,11 +76,17 @@ def catalog(identity_url: str, api_url: str) -> list[Endpoint]:
 def program(state: State, address: str) -> Program:
     """Describe Keystone's process."""
     command = (sys.executable, "-m", "stackyard.local.serve", "keystone", "keystone.wsgi.api:application")
-    return Program("keystone", (*command, address, str(THREADS)), {"OS_KEYSTONE_CONFIG_FILES": str(_conf(state))})
+    return Program(
+        "keystone", (*command, address, str(THREADS)), {"OS_KEYSTONE_CONFIG_FILES": str(_conf(state))}, _inputs(state)
+    )
 
 
-def configure(state: State, identity_url: str) -> str:
-    """Write keystone.conf and return its text."""
+def _inputs(state: State) -> str:
+    return VERSION + _conf(state).read_text()
+
+
+def configure(state: State, identity_url: str) -> None:
+    """Write keystone.conf."""
     folder = state / "keystone"
     sections: dict[str, dict[str, object]] = {
         "DEFAULT": {"public_endpoint": identity_url.removesuffix("/v3"), "use_stderr": "true"},
@@ -99,7 +105,6 @@ def configure(state: State, identity_url: str) -> str:
     text = io.StringIO()
     parser.write(text)
     write(_conf(state), text.getvalue())
-    return text.getvalue()
 
 
 def is_prepared(state: State) -> bool:

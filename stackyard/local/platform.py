@@ -131,14 +131,14 @@ def _free_ports_needed(platform: Platform, supervisor: Supervisor) -> list[Addre
 
 def _bring_up(platform: Platform, supervisor: Supervisor) -> None:
     """Make everything ready to run, then run it, then wait until each part answers."""
-    fresh = supervisor.identifier() is None
-    inputs = _configure(platform)
+    fresh = not supervisor.runs()
+    _configure(platform)
     with ThreadPoolExecutor(1, "prepare") as pool:
         prepared = pool.submit(_prepare_databases, platform)
         built = _build_images(platform)
         prepared.result()
     try:
-        _start(platform, supervisor, built, inputs)
+        _start(platform, supervisor, built)
     except BaseException:
         if fresh:  # nothing half-started stays behind
             supervisor.stop()
@@ -146,18 +146,17 @@ def _bring_up(platform: Platform, supervisor: Supervisor) -> None:
         raise
 
 
-def _configure(platform: Platform) -> str:
-    """Write all that processes and containers read; return what a change of makes restarts necessary."""
+def _configure(platform: Platform) -> None:
+    """Write all that processes and containers read."""
     state, options = platform.state, platform.options
-    text = settings.save(state, options)
+    settings.save(state, options)
     ensure_key(state / "secrets/fernet.key")
     registry.prepare(state, platform.instance)
     haproxy.prepare(state / "router", options.router.host, options.router.port)
     if settings.own_identity(options):
         url = settings.identity_url(options)
-        text += identity.configure(state, url)
+        identity.configure(state, url)
         clouds.write_clouds(state, url)
-    return text + _sources()
 
 
 def _prepare_databases(platform: Platform) -> None:
@@ -181,7 +180,8 @@ def _step_if(platform: Platform, condition: bool, text: str) -> Iterator[None]:
 def _sources() -> str:
     """Return what differs when the program itself was changed, so that running processes are replaced."""
     folder = pathlib.Path(stackyard.__file__).parent
-    stamps = sorted(f"{path} {path.stat().st_mtime_ns}" for path in folder.rglob("*.py"))
+    loaded = (path for path in folder.rglob("*.py") if path.relative_to(folder).parts[0] not in ("cli", "local"))
+    stamps = sorted(f"{path} {path.stat().st_mtime_ns}" for path in loaded)
     return hashlib.sha256("\n".join(stamps).encode()).hexdigest()
 
 
@@ -197,16 +197,17 @@ def _programs(platform: Platform) -> list[Program]:
     serve = (sys.executable, "-m", "stackyard.local.serve")
     environment = {"STACKYARD_CONF": str(state.conf), "STACKYARD_STATE_DIR": str(state.folder)}
     api = (*serve, "api", "stackyard.wsgi:application", f"{host}:{options.api.port}", str(options.api.threads))
+    inputs = state.conf.read_text() + _sources()
     programs = [
-        Program("api", api, environment),
-        Program("worker", (sys.executable, "-m", "stackyard.worker.main"), environment),
+        Program("api", api, environment, inputs),
+        Program("worker", (sys.executable, "-m", "stackyard.worker.main"), environment, inputs),
     ]
     if settings.own_identity(options):
         programs.insert(0, identity.program(state, f"{host}:{options.identity.port}"))
     return programs
 
 
-def _start(platform: Platform, supervisor: Supervisor, built: dict[str, str], inputs: str) -> None:
+def _start(platform: Platform, supervisor: Supervisor, built: dict[str, str]) -> None:
     state, options, client = platform.state, platform.options, platform.client
     with platform.progress.step("registry and router"):
         for wanted in (
@@ -216,7 +217,7 @@ def _start(platform: Platform, supervisor: Supervisor, built: dict[str, str], in
             containers.ensure(client, platform.instance, wanted)
         containers.start_nodes(client, platform.instance)
     with platform.progress.step("Keystone, API and workers"):
-        supervisor.ensure(_programs(platform), inputs)
+        supervisor.ensure(_programs(platform))
         _wait_for_processes(platform, supervisor)
     with platform.progress.step("library images in the registry") as say:
         _wait_for_containers(platform)

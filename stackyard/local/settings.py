@@ -58,8 +58,8 @@ def merge(state: State, given: Given) -> cfg.ConfigOpts:
     return _parsed(sections)
 
 
-def save(state: State, options: cfg.ConfigOpts) -> str:
-    """Write the options for all processes, with the secrets and addresses that follow from them; return the text."""
+def save(state: State, options: cfg.ConfigOpts) -> None:
+    """Write the options for all processes, with the secrets and addresses that follow from them."""
     sections = _set_values(options)
     sections[DEFAULT]["state_dir"] = str(state.folder)
     database = sections.setdefault("database", {})
@@ -67,9 +67,7 @@ def save(state: State, options: cfg.ConfigOpts) -> str:
     if own_identity(options):
         identity = sections.setdefault("identity", {})
         identity.update(auth_url=identity_url(options), password=state.password(options.identity.username))
-    text = _text(sections)
-    write(state.conf, text)
-    return text
+    write(state.conf, _text(sections))
 
 
 def read(state: State) -> cfg.ConfigOpts:

@@ -30,7 +30,7 @@ MARKER = "STACKYARD_PLATFORM_PROCESS"
 START_SECONDS = 10
 STOP_SECONDS = 20
 LOOPBACK = ("localhost", "127.0.0.1", "::1", ".localhost")
-SPAWNED = re.compile(r"spawned: '(\w+)' with pid")
+EXITED = re.compile(r" exited: (\w+) \(")
 BEGUN = re.compile(r"supervisord started with pid")
 
 HEAD = """\
@@ -40,7 +40,6 @@ chmod = 0700
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 [supervisord]
-identifier = {identifier}
 pidfile = {run}/supervisord.pid
 logfile = {logs}/supervisord.log
 logfile_maxbytes = 5MB
@@ -67,11 +66,12 @@ stdout_logfile_backups = 2
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """A process to keep running: a command, and what it reads that makes a restart needed when changed."""
+    """A process to keep running; `inputs` is what it reads as it starts, whose change makes a restart necessary."""
 
     name: str
     command: tuple[str, ...]
-    environment: dict[str, str] = dataclasses.field(default_factory=dict)
+    environment: dict[str, str]
+    inputs: str = dataclasses.field(repr=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,11 +91,11 @@ class Supervisor:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def identifier(self) -> str | None:
-        """Return the digest that the running supervisord was started with, None when none answers."""
+    def runs(self) -> bool:
+        """Tell whether supervisord answers."""
         with contextlib.suppress(OSError, xmlrpc.client.Error, EOFError):
-            return str(self._call("getIdentification"))
-        return None
+            return bool(self._call("getPID"))
+        return False
 
     def processes(self) -> list[Process]:
         """Return the supervised processes; empty when there is no supervisord."""
@@ -103,25 +103,28 @@ class Supervisor:
             found: Any = self._call("getAllProcessInfo")
         except (OSError, xmlrpc.client.Error, EOFError):
             return []
-        starts = self._starts()
+        deaths = self._deaths()
         return [
-            Process(
-                each["name"], each["statename"], each["pid"], max(0, starts.get(each["name"], 1) - 1), each["spawnerr"]
-            )
+            Process(each["name"], each["statename"], each["pid"], deaths.get(each["name"], 0), each["spawnerr"])
             for each in found
         ]
 
-    def ensure(self, programs: Sequence[Program], inputs: str) -> bool:
-        """Have exactly these programs started, anew where they or `inputs` changed; return whether it acted."""
-        text = self._render(programs)
-        wanted = hashlib.sha256((text + inputs).encode()).hexdigest()[:16]
-        running = self.identifier()
-        if running == wanted:
-            return self._revive()
-        self.stop()
-        write(self._state / "supervisord.conf", text.replace("@identifier@", wanted))
-        self._start()
-        return True
+    def ensure(self, programs: Sequence[Program]) -> None:
+        """Have exactly these programs started, and those anew that changed."""
+        write(self._state / "supervisord.conf", self._render(programs))
+        if not self.runs():
+            self.stop()
+            self._start()
+            return
+        answer: Any = self._call("reloadConfig")
+        added, changed, removed = answer[0]
+        for name in [*changed, *removed]:
+            with contextlib.suppress(xmlrpc.client.Fault):  # it does not run
+                self._call("stopProcessGroup", name)
+            self._call("removeProcessGroup", name)
+        for name in [*added, *changed]:
+            self._call("addProcessGroup", name)
+        self._revive()
 
     def stop(self) -> None:
         """Stop supervisord with all that it runs, and whatever a killed one left over."""
@@ -141,7 +144,7 @@ class Supervisor:
 
     def end_orphans(self) -> bool:
         """End what a killed supervisord left over, if one was; tell whether."""
-        if self.identifier() is not None or not self._marked():
+        if self.runs() or not self._marked():
             return False
         self.stop()
         return True
@@ -158,7 +161,7 @@ class Supervisor:
 
     def _render(self, programs: Sequence[Program]) -> str:
         folder, run, logs = self._state.folder, self._state / "run", self._state / "logs"
-        head = HEAD.format(folder=folder, run=run, logs=logs, identifier="@identifier@")
+        head = HEAD.format(folder=folder, run=run, logs=logs)
         return head + "".join(_program(program, logs) for program in programs)
 
     def _start(self) -> None:
@@ -169,27 +172,26 @@ class Supervisor:
         )
         deadline = time.monotonic() + START_SECONDS
         while done.returncode == 0 and time.monotonic() < deadline:
-            if self.identifier() is not None:
+            if self.runs():
                 return
             time.sleep(0.05)
         raise errors.Unavailable(f"supervisord did not start: {done.stdout}{done.stderr}{self.log_end('supervisord')}")
 
-    def _revive(self) -> bool:
+    def _revive(self) -> None:
         """Start what supervisord has given up on."""
-        dead = [each for each in self.processes() if each.state in ("FATAL", "EXITED", "STOPPED", "UNKNOWN")]
-        for process in dead:
-            with contextlib.suppress(xmlrpc.client.Error):
-                self._call("startProcess", process.name, False)
-        return bool(dead)
+        for process in self.processes():
+            if process.state in ("FATAL", "EXITED", "STOPPED", "UNKNOWN"):
+                with contextlib.suppress(xmlrpc.client.Fault):
+                    self._call("startProcess", process.name, False)
 
-    def _starts(self) -> dict[str, int]:
-        """Count starts of each program since supervisord itself started, from its log."""
+    def _deaths(self) -> dict[str, int]:
+        """Count how often each program ended by itself since supervisord started, from supervisord's log."""
         path = self._state / "logs" / "supervisord.log"
         counts: dict[str, int] = {}
         for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
             if BEGUN.search(line):
                 counts.clear()
-            elif match := SPAWNED.search(line):
+            elif match := EXITED.search(line):
                 counts[match[1]] = counts.get(match[1], 0) + 1
         return counts
 
@@ -201,10 +203,10 @@ def _program(program: Program, logs: pathlib.Path) -> str:
     command = " ".join(_quoted(word) for word in program.command)
     # Children of the worker end by its own hand: it gives each the time to finish what it does.
     text = PROGRAM.format(name=program.name, command=command, logs=logs, group="false")
-    if program.environment:
-        pairs = ",".join(f'{key}="{_escaped(value)}"' for key, value in program.environment.items())
-        text += f"environment = {pairs}\n"
-    return text
+    digest = hashlib.sha256(program.inputs.encode()).hexdigest()[:16]
+    environment = {**program.environment, "STACKYARD_INPUTS": digest}
+    pairs = ",".join(f'{key}="{_escaped(value)}"' for key, value in environment.items())
+    return f"{text}environment = {pairs}\n"
 
 
 def _escaped(word: str) -> str:
