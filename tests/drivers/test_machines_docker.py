@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What only machines on a real Docker Engine can show: kill points, races, isolation, and nothing left behind."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+
+import docker
+import docker.errors
+import nodes_rig as rig
+import pytest
+from docker.types import IPAMConfig, IPAMPool
+
+from stackyard.drivers.machines import subnets
+from stackyard.drivers.machines.docker import DockerMachines
+from stackyard.drivers.machines.purge import purge
+from stackyard.model import errors
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[rig.World]:
+    with rig.world("docker") as made:
+        yield made
+
+
+@pytest.fixture
+def world(shared: rig.World) -> Iterator[rig.World]:
+    made = rig.World(shared.machines, shared.engine, shared.client, shared.instance)
+    made.machines.ensure_network(made.cluster)
+    yield made
+    for machine in made.machines.list(made.cluster):
+        made.machines.delete(made.cluster, machine.name)
+    made.machines.delete_network(made.cluster)
+
+
+class Killed(BaseException):
+    """Stands for a kill: no code of ours handles it."""
+
+
+def another(world: rig.World) -> DockerMachines:
+    """Return a second worker's machines."""
+    reference = rig.images.recipes()["node"].reference
+    return DockerMachines(docker.from_env(timeout=120), world.instance, lambda _: reference, rig.SUBNETS)
+
+
+def engine_answers(world: rig.World, number: int) -> bool:
+    machine = next(m for m in world.machines.list(world.cluster) if m.name == world.spec(number).name)
+    return bool(rig.until(lambda: world.engine.version(rig.access(machine))))
+
+
+def test_killed_before_the_certificate(world: rig.World) -> None:
+    def killed(address: str) -> rig.TLSPair:
+        raise Killed
+
+    with pytest.raises(Killed):
+        world.machines.create(world.spec(0), killed)
+    half = world.machines.list(world.cluster)
+    assert [machine.state for machine in half] == ["stopped"]
+    whole = another(world).create(world.spec(0), rig.issue)
+    assert whole.address == half[0].address
+    assert engine_answers(world, 0)
+
+
+def test_killed_before_the_start(world: rig.World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.machines._api, "start", killed)  # type: ignore[attr-defined]
+        with pytest.raises(Killed):
+            world.machines.create(world.spec(0), rig.issue)
+    assert another(world).create(world.spec(0), rig.issue).state == "running"
+    assert engine_answers(world, 0)
+
+
+def test_stopped_node_comes_back_with_address_and_data(world: rig.World) -> None:
+    node = world.create(0)
+    assert engine_answers(world, 0)
+    container = world.client.containers.get(node.name)
+    container.exec_run("touch /var/lib/docker/kept")
+    container.stop()
+    assert world.machines.list(world.cluster)[0].state == "stopped"
+    assert world.machines.list(world.cluster)[0].address == node.address
+    assert world.create(0).address == node.address
+    assert engine_answers(world, 0)
+    assert container.exec_run("test -e /var/lib/docker/kept").exit_code == 0
+
+
+def test_node_that_is_killed_starts_again_by_itself(world: rig.World) -> None:
+    node = world.create(0)
+    assert engine_answers(world, 0)
+    # From inside, as a crash would be: a kill by the Engine's API counts as wanted.
+    container = world.client.containers.get(node.name)
+    container.exec_run(["sh", "-c", "kill -9 $(cat /run/docker.pid)"])
+    rig.until(lambda: (container.reload(), container.attrs["RestartCount"])[1] == 1)
+    assert engine_answers(world, 0)
+
+
+def test_two_workers_make_the_same_at_once(world: rig.World) -> None:
+    first, second = world.machines, another(world)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(m.create, world.spec(n), rig.issue) for n in range(2) for m in (first, second)]
+        results = [job.exception() for job in jobs]
+    assert all(result is None or isinstance(result, errors.Unavailable) for result in results)
+    for number in range(2):
+        first.create(world.spec(number), rig.issue)
+    made = first.list(world.cluster)
+    assert [machine.state for machine in made] == ["running", "running"]
+    assert len({machine.address for machine in made}) == 2
+
+
+def test_networks_made_at_once_are_one(shared: rig.World) -> None:
+    world = rig.World(shared.machines, shared.engine, shared.client, shared.instance)
+    workers = [another(world) for _ in range(4)]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda machines: machines.ensure_network(world.cluster), workers))
+    marks = {"label": f"stackyard.cluster={world.cluster}"}
+    try:
+        assert len(world.client.networks.list(filters=marks)) == 1
+    finally:
+        world.machines.delete_network(world.cluster)
+
+
+def test_subnet_that_another_has_taken_is_passed_over(shared: rig.World) -> None:
+    world = rig.World(shared.machines, shared.engine, shared.client, shared.instance)
+    first = str(next(subnets.candidates(rig.SUBNETS, world.cluster, [])))
+    blocker = world.client.networks.create(
+        f"sytest-nodes-{world.cluster[:6]}", ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=first)])
+    )
+    try:
+        world.machines.ensure_network(world.cluster)
+        node = world.create(0)
+        assert node.address.rpartition(".")[0] != first.rpartition(".")[0]
+    finally:
+        blocker.remove()
+        world.machines.delete(world.cluster, world.spec(0).name)
+        world.machines.delete_network(world.cluster)
+
+
+def test_no_subnet_left_is_said(shared: rig.World) -> None:
+    reference = rig.images.recipes()["node"].reference
+    narrow = DockerMachines(shared.client, shared.instance, lambda _: reference, "10.183.7.0/24")
+    narrow.ensure_network("one-cluster")
+    try:
+        with pytest.raises(errors.GiveUp, match=r"10\.183\.7\.0/24"):
+            narrow.ensure_network("another-cluster")
+    finally:
+        narrow.delete_network("one-cluster")
+
+
+def test_engine_takes_nobody_without_a_certificate(world: rig.World) -> None:
+    node = world.create(0)
+    assert engine_answers(world, 0)
+    for port in (2375, 22):
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection((node.address, port), timeout=2)
+    context = ssl.create_default_context(cadata=rig.CA.cert)
+    # The refusal comes with the first read: TLS 1.3 ends its handshake before the client's certificate is looked at.
+    connection = socket.create_connection((node.address, 2376), timeout=5)
+    with connection, context.wrap_socket(connection, server_hostname=node.address) as tls:
+        tls.sendall(b"GET /version HTTP/1.0\r\n\r\n")
+        with pytest.raises(OSError, match=r"certificate|reset|EOF"):
+            tls.recv(100)
+
+
+def test_clusters_can_not_reach_each_other(world: rig.World, shared: rig.World) -> None:
+    other = rig.World(shared.machines, shared.engine, shared.client, shared.instance)
+    other.machines.ensure_network(other.cluster)
+    try:
+        mine, neighbour, theirs = world.create(0), world.create(1), other.create(0)
+        assert engine_answers(world, 1)
+        assert engine_answers(other, 0)
+        container = world.client.containers.get(mine.name)
+
+        def reaches(address: str) -> bool:
+            probe = f"exec 3<>/dev/tcp/{address}/2376"
+            return container.exec_run(["timeout", "2", "bash", "-c", probe]).exit_code == 0
+
+        assert reaches(neighbour.address)
+        assert not reaches(theirs.address)
+    finally:
+        other.machines.delete(other.cluster, other.spec(0).name)
+        other.machines.delete_network(other.cluster)
+
+
+def test_no_secret_shows_and_nothing_stays(world: rig.World) -> None:
+    node = world.create(0)
+    seen = world.client.containers.get(node.name).attrs
+    shown = json.dumps([seen["Config"], seen["Args"], seen["HostConfig"]])
+    assert "PRIVATE KEY" not in shown
+    volumes = [mount["Name"] for mount in seen["Mounts"] if mount["Type"] == "volume"]
+    assert len(volumes) == 1
+    world.machines.delete(world.cluster, node.name)
+    with pytest.raises(docker.errors.NotFound):
+        world.client.volumes.get(volumes[0])
+
+
+def test_limits_are_set(world: rig.World) -> None:
+    spec = rig.dataclasses.replace(world.spec(0), cpus=0.5, memory_mb=512)
+    world.machines.create(spec, rig.issue)
+    limits = world.client.containers.get(spec.name).attrs["HostConfig"]
+    assert (limits["NanoCpus"], limits["Memory"]) == (500_000_000, 512 * 1024 * 1024)
+
+
+def test_unknown_image_is_refused(world: rig.World) -> None:
+    machines = DockerMachines(world.client, world.instance, subnets=rig.SUBNETS)
+    for image in ("debian:bookworm", "../node", "nothing-of-ours"):
+        with pytest.raises(errors.GiveUp, match="image"):
+            machines.create(rig.dataclasses.replace(world.spec(0), image=image), rig.issue)
+    assert machines.list(world.cluster) == []
+
+
+def test_purge_removes_all_of_an_instance_and_no_more(shared: rig.World) -> None:
+    doomed = DockerMachines(shared.client, f"{shared.instance}x", subnets=rig.SUBNETS)
+    world = rig.World(doomed, shared.engine, shared.client)
+    shared.machines.ensure_network("kept")
+    try:
+        doomed.ensure_network(world.cluster)
+        world.create(0)
+        shared.client.volumes.create(f"{shared.instance}-v", labels={"stackyard.instance": f"{shared.instance}x"})
+        purge(shared.client, f"{shared.instance}x")
+        purge(shared.client, f"{shared.instance}x")
+        marks = {"label": f"stackyard.instance={shared.instance}x"}
+        assert not shared.client.containers.list(all=True, filters=marks)
+        assert not shared.client.networks.list(filters=marks)
+        assert not shared.client.volumes.list(filters=marks)
+        assert shared.machines.has_network("kept")
+    finally:
+        shared.machines.delete_network("kept")
+        with contextlib.suppress(docker.errors.NotFound):
+            shared.client.volumes.get(f"{shared.instance}-v").remove()
