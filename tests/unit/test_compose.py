@@ -203,12 +203,8 @@ def test_several_faults_are_told_together() -> None:
 
 
 def test_what_yaml_1_1_would_spoil() -> None:
-    one = service(
     lines = "restart: no\nports: [22:22]\nenvironment: {A: yes, B: 2024-01-01, C: 1e3, D: 0x10}"
     one = service(f"image: redis\n{lines}")
-            ", E: ~", ""
-        )
-    )
     assert one.port == 22
     assert one.environment == {"A": "yes", "B": "2024-01-01", "C": "1e3", "D": "0x10"}
 
