@@ -93,6 +93,17 @@ def test_a_source_that_is_behind_holds_back_what_is_newer_than_it() -> None:
     assert len(rest) == LOOKAHEAD + 1
 
 
+def test_nothing_newer_than_a_source_with_unread_bytes_is_let_go() -> None:
+    reorder = Reorder(WINDOW)
+    for second in range(20):
+        reorder.push("a", line(float(second), "a"), 0.0)
+    for second in range(10):
+        reorder.push("b", line(float(second), "b"), 0.0)
+    assert reorder.due(5.0, ["a", "c"]) == []
+    assert {each.at for each in reorder.due(5.0, ["b"])} == {at(0), at(1), at(2)}
+    assert len(reorder.due(5.0)) == 24
+
+
 def test_the_tail_counts_old_lines_of_all_sources_and_keeps_all_new_ones() -> None:
     reorder = Reorder(WINDOW)
     reorder.held = True

@@ -28,7 +28,14 @@ BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, Valu
 """What reading a stream raises when the engine goes, or when another thread closes it."""
 IDLE_SECONDS = 30.0
 RETRY_SECONDS = 1.0
-_TOLD = ("start", "die", "oom", "health_status", "destroy")
+CREATED = "create"
+STARTED = "start"
+NOTHING_KNOWN = ""
+"""A stream begins: what happened before is not known."""
+_TOLD = (CREATED, STARTED, "die", "oom", "health_status", "destroy")
+
+Listener = Callable[[str, str], None]
+"""Takes (action, container id), called from another thread; must not block."""
 
 
 class Hub:
@@ -37,7 +44,7 @@ class Hub:
     def __init__(self) -> None:
         self._bell = threading.Condition()
         self._counts: collections.Counter[str] = collections.Counter()
-        self._listeners: dict[int, tuple[str, Callable[[], None]]] = {}
+        self._listeners: dict[int, tuple[str, Listener]] = {}
         self._watches: dict[NodeAccess, _Watch] = {}
         self._closed = False
 
@@ -64,8 +71,8 @@ class Hub:
             )
 
     @contextlib.contextmanager
-    def listening(self, app_id: str, callback: Callable[[], None]) -> Iterator[None]:
-        """Have `callback` called (from another thread; it must not block) at each change."""
+    def listening(self, app_id: str, callback: Listener) -> Iterator[None]:
+        """Have `callback` told of each event, and of each stream's beginning (NOTHING_KNOWN)."""
         with self._bell:
             self._listeners[id(callback)] = (app_id, callback)
         try:
@@ -74,14 +81,15 @@ class Hub:
             with self._bell:
                 self._listeners.pop(id(callback), None)
 
-    def changed(self, app_id: str = "") -> None:
-        """Count a change of one application; empty: of any, since the stream begins here."""
+    def tell(self, app_id: str, action: str, container: str = "") -> None:
+        """Take an event; creation is no change to those who wait, since the start follows at once."""
         with self._bell:
-            self._counts[app_id] += 1
-            self._bell.notify_all()
+            if action != CREATED:
+                self._counts[app_id] += 1
+                self._bell.notify_all()
             called = [callback for wanted, callback in self._listeners.values() if app_id in {"", wanted}]
         for callback in called:
-            callback()
+            callback(action, container)
 
     def close(self) -> None:
         """End all streams; whoever waits goes on at once."""
@@ -123,10 +131,11 @@ class _Watch:
         filters = labelled(spec.APP, type=("container",), event=_TOLD)
         with NodeEngine(self._node).stream("GET", "/events", idle=IDLE_SECONDS, filters=filters) as answer:
             self._answer = answer
-            self._hub.changed()  # what happened while nobody listened is unknown
+            self._hub.tell("", NOTHING_KNOWN)
             for line in answer.iter_lines(chunk_size=None):
                 if line:
-                    self._hub.changed(_app_of(json.loads(line)))
+                    event = json.loads(line)
+                    self._hub.tell(_app_of(event), event["Action"], event["Actor"]["ID"])
                 if not self._wanted():
                     return
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import calendar
 import collections
 import contextlib
+import select
 import threading
 import time
 import weakref
@@ -19,7 +20,7 @@ import requests
 
 from stackyard.drivers.workloads import spec
 from stackyard.drivers.workloads.api import NodeEngine
-from stackyard.drivers.workloads.events import BROKEN, Hub, interrupt
+from stackyard.drivers.workloads.events import BROKEN, CREATED, NOTHING_KNOWN, STARTED, Hub, interrupt
 from stackyard.drivers.workloads.logs import Reorder, merged
 from stackyard.drivers.workloads.observe import Container
 from stackyard.drivers.workloads.records import Record, Records
@@ -28,6 +29,7 @@ from stackyard.model.ports import LogLine
 
 LOOK_SECONDS = 2.0
 STALL_SECONDS = 3.0
+COMING_SECONDS = 1.0
 QUEUE_LENGTH = 2_000
 SLICE_SECONDS = 0.05
 READ_SECONDS = 20.0
@@ -103,6 +105,7 @@ class Source:
         self._bell = bell
         self._stop = False
         self._answer: requests.Response | None = None
+        self._descriptor = -1
         self._thread = threading.Thread(target=self._run, name=f"log-{container.task}", daemon=True)
         self._thread.start()
 
@@ -110,6 +113,14 @@ class Source:
         """End the reading, now; safe from any thread."""
         self._stop = True
         interrupt(self._answer)
+
+    def unread(self) -> bool:
+        """Tell whether bytes have come that the thread has not taken yet."""
+        if self.ended or self._descriptor < 0:
+            return False
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        return any(event & select.POLLIN for _, event in poll.poll(0))
 
     def join(self, timeout: float) -> None:
         """Wait until the thread has gone."""
@@ -124,13 +135,14 @@ class Source:
             self.broken = not self._stop
         finally:
             with self._bell:
+                self._descriptor = -1
                 self.caught_up = self.ended = True
                 self._bell.notify_all()
 
     def _read(self) -> None:
         records = Records()
         with _open(self.container, follow=True, tail=self._tail, since=since_parameter(self._since)) as answer:
-            self._answer = answer
+            self._answer, self._descriptor = answer, answer.raw.fileno()
             newest = self._newest() if self._tail != 0 else ""
             self._put([], caught_up=records.last_at >= newest)
             pieces = answer.iter_content(chunk_size=None)
@@ -211,13 +223,14 @@ class _Follower:
         self._tail = tail
         self._bell = threading.Condition()
         self._news = threading.Event()
+        self._coming: dict[str, float] = {}
         self._sources: dict[str, Source] = {}
         self._reorder = Reorder()
         self._scout: threading.Thread | None = None
 
     def begin(self, hub: Hub, app_id: str) -> None:
         """Open what there is (raises Unavailable) and go on looking for more."""
-        listening = hub.listening(app_id, self._news.set)
+        listening = hub.listening(app_id, self._hear)
         listening.__enter__()
         try:
             self._join(self._look(), self._tail)
@@ -227,6 +240,16 @@ class _Follower:
         self._reorder.held = self._tail is not None
         self._scout = threading.Thread(target=self._search, args=(listening,), name=f"logs-{app_id[:8]}", daemon=True)
         self._scout.start()
+
+    def _hear(self, action: str, container: str) -> None:
+        """Hold all lines back from a container's creation until its log is opened: its first may be older than they."""
+        with self._bell:
+            if action in {CREATED, STARTED, NOTHING_KNOWN}:
+                self._coming[container] = time.monotonic()
+            else:
+                self._coming.pop(container, None)
+        if action != CREATED:
+            self._news.set()
 
     def close(self) -> None:
         self.closing.set()
@@ -265,11 +288,15 @@ class _Follower:
 
     def _due(self, now: float) -> list[LogLine]:
         with self._bell:
+            # When this process, or the whole machine, has paused, all that has come must be read before more is let go.
+            unread = [each.container.task for each in self._sources.values() if each.unread()]
             self._drain(now)
+            if any(now - since < COMING_SECONDS for since in self._coming.values()):
+                return []
             if self._reorder.held and not self._reorder.waiting_for:
                 self._reorder.held = False
                 self._reorder.trim(self._tail or 0)
-            return self._reorder.due(now)
+            return self._reorder.due(now, unread)
 
     def _drain(self, now: float) -> None:
         """Move the queued lines, in the order of their arrival, to where they are put in order."""
@@ -314,6 +341,8 @@ class _Follower:
                 if old is None or (old.broken and not old.queue):
                     self._sources[key] = Source(container, tail, self._bell, old.last_at if old else "")
                     self._reorder.behind(container.task)
+            for key in (*listed, NOTHING_KNOWN):
+                self._coming.pop(key, None)
             over = [key for key, each in self._sources.items() if each.ended and not each.queue and key not in listed]
             for key in over:
                 self._reorder.caught_up(self._sources.pop(key).container.task)

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator
 from stackyard.model.ports import LogLine
 
 Key = tuple[str, str, int]
-WINDOW = 0.2
+WINDOW = 0.23
 LOOKAHEAD = 64
+NEAR = 8
 LARGEST = 20_000
 
 
@@ -64,6 +65,9 @@ class Reorder:
         self._arrivals: collections.deque[tuple[float, Key]] = collections.deque()
         self._ripe: Key = ("", "", 0)
         self._behind: dict[str, _Behind] = {}
+        self._newest: dict[str, collections.deque[str]] = collections.defaultdict(
+            lambda: collections.deque(maxlen=NEAR)
+        )
         self._numbers: collections.Counter[str] = collections.Counter()
 
     def __len__(self) -> int:
@@ -90,19 +94,22 @@ class Reorder:
     def push(self, source: str, line: LogLine, arrived: float) -> None:
         """Take a line that arrived at this (monotonic) time; times never go back."""
         self._numbers[source] += 1
+        self._newest[source].append(line.at)
         key = (line.at, source, self._numbers[source])
         heapq.heappush(self._heap, (key, source in self._behind, line))
         self._arrivals.append((arrived, key))
         if source in self._behind:
             self._behind[source].saw(line.at)
 
-    def due(self, now: float) -> list[LogLine]:
-        """Return the lines whose turn has come, in order."""
+    def due(self, now: float, unread: Iterable[str] = ()) -> list[LogLine]:
+        """Return the lines whose turn has come, in order; `unread` are sources that have more to be taken just now."""
         while self._arrivals and self._arrivals[0][0] + self._window <= now:
             self._ripe = max(self._ripe, self._arrivals.popleft()[1])
         if self.held:
             return []
-        limit = min((each.settled for each in self._behind.values()), default=None)
+        limits = [each.settled for each in self._behind.values()]
+        limits += [min(self._newest[source], default="") for source in unread]
+        limit = min(limits, default=None)
         found = []
         while self._heap and self._heap[0][0] <= self._ripe and (limit is None or self._heap[0][0][0] <= limit):
             found.append(heapq.heappop(self._heap)[2])

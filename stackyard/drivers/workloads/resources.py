@@ -23,6 +23,7 @@ NETWORK_SECONDS = 15.0
 PLACED_SECONDS = 1.0
 STOP_SECONDS = 10.0
 DEFAULT_GRACE = 10.0
+HISTORY = 5
 
 
 def listed(engine: NodeEngine, *labels: str) -> list[Container]:
@@ -58,6 +59,15 @@ def ensure_network(engine: NodeEngine, app_id: str) -> str:
         return str(engine.post("/networks/create", spec.network(app_id))["Id"])
     except errors.Conflict:
         return str(engine.get(f"/networks/{name}", scope="swarm")["Id"])
+
+
+def ensure_history(engine: NodeEngine) -> None:
+    """Have the swarm remember as many ended tasks of a slot as make a crash loop, beside the present one."""
+    swarm = engine.get("/swarm")
+    kept = swarm["Spec"].get("Orchestration", {}).get("TaskHistoryRetentionLimit", 0)
+    if kept < HISTORY:
+        wanted = swarm["Spec"] | {"Orchestration": {"TaskHistoryRetentionLimit": HISTORY}}
+        engine.post("/swarm/update", wanted, version=swarm["Version"]["Index"])
 
 
 def ensure_service(

@@ -8,6 +8,7 @@ Knows no database; keeps nothing but connections.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ from stackyard.drivers.workloads.events import Hub
 from stackyard.drivers.workloads.follow import LogStream, read, read_all
 from stackyard.drivers.workloads.observe import Container
 from stackyard.drivers.workloads.resources import (
+    ensure_history,
     ensure_network,
     ensure_service,
     grace,
@@ -118,7 +120,7 @@ class SwarmWorkloads:
         self._hub.watch(access.nodes)
         auth = self._auth(run.service.image)
         with ThreadPoolExecutor(1, "network") as pool:
-            network = pool.submit(manager, access, lambda engine: ensure_network(engine, run.app_id))
+            network = pool.submit(manager, access, ready_for(run))
             avoided = self._prepare(access, run, auth)
             network_id = network.result()
         manager(access, lambda engine: ensure_service(engine, run, network_id, avoided, auth))
@@ -207,6 +209,18 @@ class SwarmWorkloads:
             return ""
         newest = max(found, key=lambda each: (_failed(each), each.listed["Created"]))
         return "\n".join(line.text for line in list(read(newest, lines))[-lines:])
+
+
+def ready_for(run: Run) -> Callable[[NodeEngine], str]:
+    """Return the call that prepares the swarm itself for a run and returns its network's id."""
+
+    def prepare(engine: NodeEngine) -> str:
+        # Another start may be changing the swarm at this moment; then it has done so.
+        with contextlib.suppress(errors.StackyardError):
+            ensure_history(engine)
+        return ensure_network(engine, run.app_id)
+
+    return prepare
 
 
 def manager(access: ClusterAccess, call: Callable[[NodeEngine], T]) -> T:

@@ -13,5 +13,5 @@ from stackyard.model.ports import ClusterAccess
 
 @pytest.fixture(scope="session")
 def swarm() -> Iterator[tuple[ClusterAccess, str]]:
-    with rig.swarm(rig.node_count(), rig.node_image()) as formed:
+    with rig.swarm(rig.node_count()) as formed:
         yield formed

@@ -13,90 +13,55 @@ from collections.abc import Callable, Iterator
 
 import docker
 import docker.errors
-import docker.types
 
 from stackyard.drivers.certificates.x509 import X509
 from stackyard.drivers.engines.connection import connect
-from stackyard.drivers.machines import privileges
+from stackyard.drivers.engines.swarm import SwarmEngine
+from stackyard.drivers.machines.docker import DockerMachines
+from stackyard.drivers.machines.purge import purge
+from stackyard.local import images
 from stackyard.model import errors
-from stackyard.model.ports import ClusterAccess, NodeAccess, TLSPair
+from stackyard.model.ports import ClusterAccess, MachineSpec, NodeAccess
 
 PREFIX = "sytest-workloads-"
+SUBNETS = "10.183.0.0/16"  # not the platform's own, so that a running one is not disturbed
+X = X509()
 IMAGE = f"{PREFIX}busybox"
 COMMANDS = "sh cat dd echo env head httpd id ls mkdir nslookup printf pwd seq sleep tr usleep wget yes"
-RECIPE = (
-    "FROM stackyard/base\nRUN apt-get update -qq && apt-get install -y -qq --no-install-recommends busybox-static\n"
-)
+RECIPE = "FROM {base}\nRUN apt-get update -qq && apt-get install -y -qq --no-install-recommends busybox-static\n"
 
 
 @contextlib.contextmanager
-def swarm(nodes: int, node_image: str) -> Iterator[tuple[ClusterAccess, str]]:
+def swarm(nodes: int) -> Iterator[tuple[ClusterAccess, str]]:
     """Yield a formed swarm, and the id of an image that all its nodes have."""
     outer = docker.from_env(timeout=120)
-    suffix = uuid.uuid4().hex[:6]
-    network = outer.networks.create(f"{PREFIX}{suffix}", driver="bridge")
+    instance = f"{PREFIX}{uuid.uuid4().hex[:6]}"
+    node_image = images.build(outer, ["node"], lambda _name, _line: None)["node"]
     try:
-        access = _form(outer, network, nodes, node_image)
+        access = _form(DockerMachines(outer, instance, lambda _: node_image, SUBNETS), nodes)
         yield access, _load(outer, access)
     finally:
-        for container in outer.containers.list(all=True, filters={"network": network.id}):
-            container.remove(force=True, v=True)
-        network.remove()
+        purge(outer, instance)
+        outer.close()
 
 
-def _form(outer: docker.DockerClient, network: docker.models.networks.Network, count: int, image: str) -> ClusterAccess:
-    certificates = X509()
-    authority = certificates.authority("workloads")
-    client = certificates.client(authority, "tests", 1)
+def _form(machines: DockerMachines, count: int) -> ClusterAccess:
+    authority = X.authority("tests of workloads")
+    client = X.client(authority, "tests of workloads", 1)
+    cluster, engine = str(uuid.uuid4()), SwarmEngine()
+    machines.ensure_network(cluster)
     nodes = []
     for number in range(count):
-        name = f"{network.name}-{number}"
-        address = _start(outer, network.name, name, image)
-        _certify(outer, name, certificates.server(authority, name, address))
-        nodes.append(NodeAccess(name, address, "worker" if number else "master", client))
-    for node in nodes:
-        until(lambda node=node: _client(node).ping(), 60)
-    manager = _client(nodes[0])
-    manager.swarm.init(advertise_addr=nodes[0].address, listen_addr="0.0.0.0:2377")
-    manager.swarm.reload()
-    token = manager.swarm.attrs["JoinTokens"]["Worker"]
+        role = "worker" if number else "master"
+        spec = MachineSpec(f"{PREFIX}{cluster[:8]}-{number}", cluster, f"group-{role}", role, "node")
+        made = machines.create(spec, lambda address: X.server(authority, "node", address))
+        nodes.append(NodeAccess(made.name, made.address, role, client))
+    until(lambda: all(engine.version(node) for node in nodes), 60)
+    engine.init(nodes[0])
     for node in nodes[1:]:
-        remote = [f"{nodes[0].address}:2377"]
-        _client(node).swarm.join(remote_addrs=remote, join_token=token, advertise_addr=node.address)
-    until(lambda: len([node for node in manager.nodes.list() if node.attrs["Status"]["State"] == "ready"]) == count, 30)
-    return ClusterAccess(str(uuid.uuid4()), tuple(nodes))
-
-
-def _client(node: NodeAccess) -> docker.DockerClient:
-    client = connect(node)
-    client.api.trust_env = False  # REQUESTS_CA_BUNDLE would replace the cluster's own CA
-    return client
-
-
-def _start(outer: docker.DockerClient, network: str, name: str, image: str) -> str:
-    everything, capabilities = privileges.detect()
-    options = (
-        {"Privileged": True}
-        if everything
-        else {
-            "CapAdd": list(capabilities),
-            "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined"],
-            "DeviceCgroupRules": ["a *:* rwm"],
-            "MaskedPaths": [],
-            "ReadonlyPaths": [],
-        }
-    )
-    host = outer.api.create_host_config(network_mode=network) | options | {"CgroupnsMode": "private"}
-    outer.api.create_container(image, name=name, hostname=name, host_config=host)
-    container = outer.containers.get(name)
-    container.start()
-    container.reload()
-    return str(container.attrs["NetworkSettings"]["Networks"][network]["IPAddress"])
-
-
-def _certify(outer: docker.DockerClient, name: str, pair: TLSPair) -> None:
-    files = {f"etc/stackyard/tls/{key}.pem": text.encode() for key, text in vars(pair).items()}
-    outer.containers.get(name).put_archive("/", _tar(files))
+        engine.join(node, nodes[0])
+    until(lambda: [each.state for each in engine.members(nodes[0])] == ["ready"] * count, 30)
+    return ClusterAccess(cluster, tuple(nodes))
 
 
 def _tar(files: dict[str, bytes], links: dict[str, str] | None = None, mode: int = 0o644) -> bytes:
@@ -120,7 +85,9 @@ def _image(outer: docker.DockerClient) -> docker.models.images.Image:
     """Return the test image: a static busybox and nothing else."""
     with contextlib.suppress(docker.errors.ImageNotFound):
         return outer.images.get(IMAGE)
-    full, _ = outer.images.build(fileobj=io.BytesIO(RECIPE.encode()), tag=f"{IMAGE}-full", rm=True)
+    base = images.build(outer, ["base"], lambda _name, _line: None)["base"]
+    recipe = RECIPE.format(base=base).encode()
+    full, _ = outer.images.build(fileobj=io.BytesIO(recipe), tag=f"{IMAGE}-full", rm=True)
     source = outer.containers.create(full, "true", name=f"{PREFIX}{uuid.uuid4().hex[:6]}")
     try:
         packed = b"".join(source.get_archive("/bin/busybox")[0])
@@ -138,7 +105,7 @@ def _load(outer: docker.DockerClient, access: ClusterAccess) -> str:
     image = _image(outer)
     data = b"".join(image.save(named=True))
     for node in access.nodes:
-        _client(node).images.load(data)
+        connect(node).images.load(data)
     return str(image.id)
 
 
@@ -159,8 +126,3 @@ def until(condition: Callable[[], object], seconds: float = 20.0) -> object:
 def node_count() -> int:
     """Return how many nodes the swarm of the tests has (STACKYARD_TEST_NODES)."""
     return int(os.environ.get("STACKYARD_TEST_NODES", "3"))
-
-
-def node_image() -> str:
-    """Return the image of nodes."""
-    return os.environ.get("STACKYARD_TEST_NODE_IMAGE", "stackyard/node")
