@@ -129,8 +129,16 @@ class _Dependencies:
             status = self._run(container, output)
             if status:
                 raise errors.GiveUp(_failure(status, self.asked.found_in, output))
-            changes = ["LABEL stackyard.dependencies=" + self.key]
-            return str(self.node.patient.commit(container, changes=changes)["Id"])
+            return str(self.node.patient.commit(container, changes=self._changes())["Id"])
+
+    def _changes(self) -> list[str]:
+        """Give the image the base's command again: the container ran pip."""
+        config = (self.node.inspect(self.base.id) or {}).get("Config") or {}
+        words = {"ENTRYPOINT": config.get("Entrypoint") or [], "CMD": config.get("Cmd") or []}
+        return [
+            f"LABEL stackyard.dependencies={self.key}",
+            *(f"{key} {json.dumps(value)}" for key, value in words.items()),
+        ]
 
     @contextlib.contextmanager
     def _container(self) -> Iterator[str]:
