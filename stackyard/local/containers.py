@@ -32,12 +32,13 @@ Container = docker.models.containers.Container
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """A container as it shall be; `options` are the Engine SDK's words."""
+    """A container as it shall be; `options` are the Engine SDK's words, `inputs` what it reads as it starts."""
 
     part: str
     image: str
     command: tuple[str, ...]
     options: dict[str, Any]
+    inputs: str = dataclasses.field(default="", repr=False)
 
     @property
     def digest(self) -> str:
@@ -54,7 +55,8 @@ def registry_container(state: State, image: str, port: int) -> Wanted:
         "ports": {f"{distribution.PORT}/tcp": ["127.0.0.1", port]},
         "volumes": {str(state / "registry"): {"bind": registry.INSIDE, "mode": "rw"}},
     }
-    return Wanted("registry", image, (script,), options)
+    inputs = "".join((state / "registry" / name).read_text() for name in ("config.yml", "tls.crt", "tokens.crt"))
+    return Wanted("registry", image, (script,), options, inputs)
 
 
 def router_container(state: State, image: str) -> Wanted:
@@ -65,7 +67,7 @@ def router_container(state: State, image: str) -> Wanted:
         "working_dir": "/router",
         "volumes": {str(state / "router"): {"bind": "/router", "mode": "rw"}},
     }
-    return Wanted("router", image, haproxy.COMMAND, options)
+    return Wanted("router", image, haproxy.COMMAND, options, (state / "router/haproxy.cfg").read_text())
 
 
 def find(client: docker.DockerClient, instance: str, part: str) -> Container | None:
@@ -125,20 +127,20 @@ def labelled(client: docker.DockerClient, instance: str, **filters: Any) -> list
     return client.containers.list(all=True, filters={"label": f"{INSTANCE}={instance}", **filters}, ignore_removed=True)
 
 
-def start_nodes(client: docker.DockerClient, instance: str) -> int:
-    """Start the nodes that `down` stopped; return how many."""
+def start_nodes(client: docker.DockerClient, instance: str) -> list[str]:
+    """Start the nodes that `down` stopped; return the names of those that will not, which the worker replaces."""
     stopped = [each for each in labelled(client, instance, status="exited") if PART not in each.labels]
     with ThreadPoolExecutor(8, "start") as pool:
-        list(pool.map(_start, stopped))
-    return len(stopped)
+        started = list(pool.map(_started, stopped))
+    return [str(each.name) for each, well in zip(stopped, started, strict=True) if not well]
 
 
-def _start(container: Container) -> None:
+def _started(container: Container) -> bool:
     try:
         container.start()
-    except docker.errors.DockerException as error:
-        # The worker sees a machine that does not run and replaces it.
-        raise errors.Unavailable(f"node {container.name} does not start: {error}") from None
+    except docker.errors.DockerException:
+        return False
+    return True
 
 
 def stop_all(client: docker.DockerClient, instance: str) -> int:

@@ -23,7 +23,7 @@ from typing import Any
 import requests
 
 from stackyard.local.state import State, write
-from stackyard.local.supervisor import Program, clean_environment
+from stackyard.local.supervisor import Program, clean_environment, marker
 from stackyard.model import errors
 
 REGION = "RegionOne"
@@ -117,6 +117,8 @@ def prepare(state: State, identity_url: str) -> None:
     """Make keys, database, admin and first catalog entry unless that was done."""
     if is_prepared(state):
         return
+    if not (state / "keystone/prepared").exists():
+        _clear(state)
     for name in ("fernet-keys", "receipt-keys", "credential-keys"):
         (state / "keystone" / name).mkdir(mode=0o700, exist_ok=True)
     _manage(state, "db_sync")
@@ -124,6 +126,12 @@ def prepare(state: State, identity_url: str) -> None:
     _manage(state, "fernet_setup", *_owner())
     _manage(state, "bootstrap", **_bootstrap(state, identity_url))
     write(state / "keystone/prepared", VERSION)
+
+
+def _clear(state: State) -> None:
+    """Remove what a killed first attempt left: SQLite takes half a migration, and then refuses the whole."""
+    for path in (state / "keystone").glob("keystone.db*"):
+        path.unlink()
 
 
 def _owner() -> tuple[str, ...]:
@@ -148,7 +156,7 @@ def _manage(state: State, *arguments: str, **environment: str) -> None:
     command = [str(pathlib.Path(sys.executable).with_name("keystone-manage")), "--config-file", str(_conf(state))]
     done = subprocess.run(
         [*command, *arguments],
-        env=clean_environment() | environment,
+        env=clean_environment() | environment | marker(state),  # the next `up` finds it, should this one be killed
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

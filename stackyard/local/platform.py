@@ -215,7 +215,8 @@ def _start(platform: Platform, supervisor: Supervisor, built: dict[str, str]) ->
             containers.router_container(state, built["haproxy"]),
         ):
             containers.ensure(client, platform.instance, wanted)
-        containers.start_nodes(client, platform.instance)
+        for name in containers.start_nodes(client, platform.instance):
+            platform.progress.note(f"node {name} does not start; the worker will replace it")
     with platform.progress.step("Keystone, API and workers"):
         supervisor.ensure(_programs(platform))
         _wait_for_processes(platform, supervisor)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Iterator
 from importlib import metadata
 
@@ -20,6 +21,8 @@ from stackyard.local import addresses, containers, settings
 from stackyard.local.platform import Platform
 from stackyard.local.supervisor import Process, Supervisor
 
+VERSIONS = {"registry": ["docker-registry", "--version"], "router": ["haproxy", "-v"]}
+
 
 @dataclasses.dataclass(frozen=True)
 class Part:
@@ -31,7 +34,7 @@ class Part:
     version: str = ""
     address: str = ""
     restarts: int = 0
-    memory_mb: int = 0
+    memory_mb: int | None = None
 
 
 def parts(platform: Platform) -> list[Part]:
@@ -82,9 +85,18 @@ def _container(platform: Platform, client: docker.DockerClient, name: str, url: 
         return Part(name, "down", address=url)
     verify = str(platform.state / "secrets/registry-ca.crt")
     up = addresses.answers(f"{url}/v2/" if name == "registry" else url, verify)
-    version = str(found.labels.get("stackyard.version", ""))
+    version = _version(found, name)
     memory = _memory(found.attrs["State"]["Pid"])
     return Part(name, "up" if up else "down", found.name or "", version, url, found.attrs["RestartCount"], memory)
+
+
+def _version(container: containers.Container, part: str) -> str:
+    """Return the version that the program in a container says it has."""
+    with contextlib.suppress(docker.errors.DockerException):
+        said = container.exec_run(VERSIONS[part]).output
+        found = re.search(r"\d+\.\d+[\w.+~-]*", said.decode(errors="replace") if isinstance(said, bytes) else "")
+        return found[0] if found else ""
+    return ""
 
 
 def _memory(pid: int) -> int:

@@ -165,7 +165,7 @@ class Supervisor:
         return head + "".join(_program(program, logs) for program in programs)
 
     def _start(self) -> None:
-        environment = clean_environment() | {MARKER: str(self._state.folder)}
+        environment = clean_environment() | marker(self._state)
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._state / "supervisord.conf")]
         done = subprocess.run(
             command, env=environment, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
@@ -196,7 +196,7 @@ class Supervisor:
         return counts
 
     def _marked(self) -> list[psutil.Process]:
-        return list(_with_environment(MARKER, str(self._state.folder)))
+        return list(_with_environment(*next(iter(marker(self._state).items()))))
 
 
 def _program(program: Program, logs: pathlib.Path) -> str:
@@ -215,6 +215,11 @@ def _escaped(word: str) -> str:
 
 def _quoted(word: str) -> str:
     return f'"{_escaped(word)}"'
+
+
+def marker(state: State) -> dict[str, str]:
+    """Return the environment variable by which the platform's processes are found."""
+    return {MARKER: str(state.folder)}
 
 
 def clean_environment() -> dict[str, str]:
