@@ -26,7 +26,7 @@ lint:  ## Check form, types and the direction of imports.
 
 bench:  ## Measure the figures that count, each beside its floor.
 	@tools/bootstrap.sh --test
-	@$(PYTHON) tools/bench.py
+	@$(PYTHON) -m tools.bench
 
 clean:  ## Remove what was made in this folder (the platform's own data: stackyard down --purge).
 	@rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

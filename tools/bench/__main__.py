@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make bench`: brings up a platform of its own, measures, prints a table, takes the platform down.
+
+`python -m tools.bench [push] [cluster] [listing] [memory]` measures only what is named.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+
+from rich.console import Console
+from rich.table import Table
+
+from tools.bench import cluster, listing, memory, push
+from tools.bench.platform import Platform
+
+MEASURES = {"cluster": cluster.measure, "push": push.measure, "listing": listing.measure, "memory": memory.measure}
+
+
+def main(names: list[str]) -> None:
+    unknown = set(names) - MEASURES.keys()
+    if unknown:
+        sys.exit(f"error: unknown figure {', '.join(sorted(unknown))}; there are: {', '.join(MEASURES)}")
+    table = Table(
+        "figure", "ours", "floor", "ratio", "note", title="Stackyard: medians, each beside its floor in the same run"
+    )
+    with tempfile.TemporaryDirectory(prefix="stackyard-bench-") as folder, Platform(folder) as platform:
+        for name in names or MEASURES:
+            print(f"measuring {name} …", file=sys.stderr, flush=True)
+            for figure in MEASURES[name](platform):
+                table.add_row(*figure.cells())
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    Console(width=None if sys.stdout.isatty() else 160).print(
+        table, f"{os.cpu_count()} cores; load averages at the end: {load}"
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

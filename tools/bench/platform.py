@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A platform of the bench's own, with its own ports and names, and its command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import docker
+
+from stackyard.cli.session import Session
+
+INSTANCE = "sybench"
+SUBNETS = "10.183.0.0/16"
+BIN = pathlib.Path(sys.executable).parent
+PARTS = ("api", "identity", "registry", "router")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(look: Callable[[], Any], seconds: float = 120, pause: float = 0.02) -> Any:
+    """Return what `look` finds, polled each `pause` seconds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(pause)
+    raise TimeoutError(f"nothing within {seconds} s")
+
+
+class Platform:
+    """Up while the block runs."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = pathlib.Path(folder)
+        self.state = self.folder / "state"
+        self.ports = {part: free_port() for part in PARTS}
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(("OS_", "STACKYARD_"))}
+        clouds = {"OS_CLIENT_CONFIG_FILE": str(self.state / "clouds.yaml"), "OS_CLOUD": "stackyard"}
+        self.environment = {**ours, **clouds, "STACKYARD_STATE_DIR": str(self.state)}
+        self.engine = docker.from_env()
+
+    def __enter__(self) -> Platform:
+        ports = [word for part, port in self.ports.items() for word in (f"--{part}-port", str(port))]
+        self.run("up", "--instance", INSTANCE, "--machines-subnets", SUBNETS, *ports)
+        os.environ |= {name: self.environment[name] for name in self.environment if name.startswith(("OS_", "STACK"))}
+        self.clusters = Session("container-infra")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.run("down", "--purge")
+
+    def run(self, *arguments: str) -> str:
+        """Run `stackyard` as a user does; return what it prints."""
+        done = subprocess.run(
+            [BIN / "stackyard", *arguments], env=self.environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise SystemExit(f"stackyard {' '.join(arguments)} failed:\n{done.stderr}")
+        return done.stdout
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self.run(*arguments, "--json"))
+
+    def token(self) -> tuple[str, str]:
+        """Return (token, project id) of the demo user, by the openstack client."""
+        command = [BIN / "openstack", "token", "issue", "-f", "json"]
+        issued = json.loads(subprocess.run(command, env=self.environment, capture_output=True, check=True).stdout)
+        return issued["id"], issued["project_id"]
