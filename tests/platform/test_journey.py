@@ -114,6 +114,15 @@ def test_second_push_under_load_loses_nothing(shell: Shell, url: str, source: pa
     assert "written before the push" in [entry["message"] for entry in seen["entries"]]
 
 
+def test_rollback_under_load_loses_nothing(shell: Shell, url: str) -> None:
+    with Load(url, "/entries", 50) as load:
+        answer = shell.json("rollback", "guestbook")
+        assert load.until(lambda sample: sample.version == "1", 20)
+    assert load.problems == []
+    assert answer["serving"] == answer["release"] == 3
+    assert "written before the push" in [entry["message"] for entry in get(url, "/entries")["entries"]]
+
+
 def test_logs_of_all_replicas_in_order(shell: Shell, url: str) -> None:
     lines = [json.loads(line) for line in shell.ok("logs", "--json", "guestbook").splitlines()]
     assert {line["service"] for line in lines} == {"web", "redis"}
@@ -173,7 +182,7 @@ def test_a_build_that_fails_leaves_the_old_release(shell: Shell, url: str, sourc
         file.write_text(kept)
     assert "no-such-distribution-of-ours" in said
     assert said.rstrip().endswith(f"release {serving} goes on serving")
-    assert get(url, "/entries")["version"] == "2"
+    assert get(url, "/entries")["version"] == "1"
 
 
 def test_a_release_that_is_never_ready_leaves_the_old_one(shell: Shell, url: str, source: pathlib.Path) -> None:
@@ -189,16 +198,6 @@ def test_a_release_that_is_never_ready_leaves_the_old_one(shell: Shell, url: str
     assert f"release {serving} goes on serving" in said
     assert "broken on purpose" in said, "the end of the container's own words is the reason"
     assert load.problems == []
-
-
-def test_rollback(shell: Shell, url: str) -> None:
-    with Load(url, "/entries", 50) as load:
-        answer = shell.json("rollback", "guestbook", "1")
-        assert load.until(lambda sample: sample.version == "1", 20)
-    assert load.problems == []
-    assert get(url, "/entries")["version"] == "1"
-    assert answer["serving"] == answer["release"] > 1
-    assert "written before the push" in [entry["message"] for entry in get(url, "/entries")["entries"]]
 
 
 def test_another_project_sees_nothing(shell: Shell, url: str) -> None:
