@@ -12,9 +12,12 @@ import threading
 from collections.abc import Callable
 from ipaddress import ip_network
 
+from stackyard.drivers.workloads.fake import FakeWorkloads
 from stackyard.model import errors
 from stackyard.model.clusters import MASTER, WORKER
 from stackyard.model.ports import Machine, MachineSpec, Member, NodeAccess, TLSPair
+
+__all__ = ["FakeEngine", "FakeMachines", "FakeWorkloads"]
 
 # --- machines ----------------------------------------------------------------------------------
 

@@ -127,5 +127,6 @@ def everywhere(nodes: Sequence[NodeAccess], call: Callable[[NodeEngine], T]) -> 
 
 def _root(error: BaseException) -> str:
     """Return the words of the innermost cause; the outer ones repeat the address."""
-    reason = getattr(error.args[0] if error.args else None, "reason", None)
-    return str(reason or error)
+    reason = getattr(error.args[0] if error.args else None, "reason", None) or error
+    words = str(reason.args[-1] if reason.args else reason)
+    return words.rpartition("Failed to establish a new connection: ")[2]

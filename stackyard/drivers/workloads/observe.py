@@ -25,6 +25,7 @@ _OVER = {"shutdown", "remove"}
 _FAILED = {"failed", "rejected", "orphaned", "complete"}
 _Known = tuple[float, Replica]  # with the time of its end (or, living, of its start)
 _SIGNAL_BASE = 128
+_SIGNALS = 64
 _CODES = {126: " (its command can't be executed)", 127: " (its command was not found)"}
 
 
@@ -192,7 +193,7 @@ def exit_reason(state: Mapping[str, Any], error: str = "") -> str:
         return f"could not start: {state['Error']}"
     if not state:
         return error or "ended"
-    if code > _SIGNAL_BASE:
+    if _SIGNAL_BASE < code <= _SIGNAL_BASE + _SIGNALS:
         return f"killed by signal {code - _SIGNAL_BASE}"
     return f"exited with code {code}{_CODES.get(code, '')}"
 

@@ -26,9 +26,9 @@ DEFAULT_GRACE = 10.0
 HISTORY = 5
 
 
-def listed(engine: NodeEngine, *labels: str) -> list[Container]:
-    """Return a node's containers with these labels; those that have ended are inspected for the reason."""
-    rows = engine.get("/containers/json", all=1, filters=labelled(*labels))
+def listed(engine: NodeEngine, filters: str) -> list[Container]:
+    """Return a node's containers by filters; those that have ended are inspected for the reason."""
+    rows = engine.get("/containers/json", all=1, filters=filters)
     return [Container(engine.node, row, _details(engine, row)) for row in rows]
 
 

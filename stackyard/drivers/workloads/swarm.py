@@ -13,13 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 from stackyard.drivers.workloads import images, observe, placement, spec
 from stackyard.drivers.workloads.api import NodeEngine, everywhere, labelled
 from stackyard.drivers.workloads.events import Hub
 from stackyard.drivers.workloads.follow import LogStream, read, read_all
 from stackyard.drivers.workloads.observe import Container
+from stackyard.drivers.workloads.reach import Reach, flat, nothing
 from stackyard.drivers.workloads.resources import (
     ensure_history,
     ensure_network,
@@ -34,7 +35,6 @@ from stackyard.drivers.workloads.resources import (
 from stackyard.model import errors
 from stackyard.model.ports import ClusterAccess, LogLine, Registry, Run, RunSeen
 
-T = TypeVar("T")
 SETTLE_SECONDS = 10.0
 CONVERGE_SECONDS = 0.5
 STOPPED_AT_ONCE = 16
@@ -46,6 +46,7 @@ class SwarmWorkloads:
     def __init__(self, registry: Registry | None) -> None:
         self._registry = registry
         self._hub = Hub()
+        self._reach = Reach()
         self._looked = threading.local()
 
     def close(self) -> None:
@@ -57,48 +58,22 @@ class SwarmWorkloads:
     def runs(self, access: ClusterAccess, app_id: str) -> list[RunSeen]:
         """Return what runs for the application; raises Unavailable for a node that is neither there nor known down."""
         self._note(access, app_id)
-        with ThreadPoolExecutor(1, "manager") as pool:
-            told = pool.submit(self._told, access, app_id)
-            containers, silent = self._containers(access, f"{spec.APP}={app_id}")
-            services, tasks, members = told.result()
-        lost = placement.down(members)
-        _all_down(silent, lost)
-        return observe.runs(services, tasks, containers, lost, time.time())
-
-    def _told(self, access: ClusterAccess, app_id: str) -> tuple[list[Any], list[Any], list[Any]]:
-        """Return what the manager says: services, tasks, members."""
         filters = labelled(f"{spec.APP}={app_id}")
 
-        def ask(engine: NodeEngine) -> tuple[list[Any], list[Any], list[Any]]:
-            services = engine.get("/services", filters=filters)
-            return services, engine.get("/tasks", filters=filters), engine.get("/nodes")
+        def ask(engine: NodeEngine) -> tuple[list[Any], list[Any]]:
+            return engine.get("/services", filters=filters), engine.get("/tasks", filters=filters)
 
-        return manager(access, ask)
-
-    def _containers(
-        self, access: ClusterAccess, *labels: str
-    ) -> tuple[list[Container], dict[str, errors.StackyardError]]:
-        """Return the containers with these labels on all nodes that answer, and the errors of the others."""
-        found: list[Container] = []
-        silent: dict[str, errors.StackyardError] = {}
-        answers = everywhere(access.nodes, lambda engine: listed(engine, *labels))
-        for name, answer in answers.items():
-            if isinstance(answer, errors.StackyardError):
-                silent[name] = answer
-            else:
-                found += answer
-        return found, silent
+        told, containers, down = self._reach.survey(access, ask, lambda engine: listed(engine, filters))
+        return observe.runs(*told, flat(containers), down, time.time())
 
     def _present(self, access: ClusterAccess, *labels: str) -> list[Container]:
-        """Return the containers with these labels; raises Unavailable unless all silent nodes are known down."""
-        found, silent = self._containers(access, *labels)
-        if silent:
-            _all_down(silent, placement.down(manager(access, lambda engine: engine.get("/nodes"))))
-        return found
+        """Return the containers with these labels."""
+        filters = labelled(*labels)
+        return flat(self._reach.survey(access, nothing, lambda engine: listed(engine, filters))[1])
 
     def wait(self, access: ClusterAccess, app_id: str, timeout: float) -> None:
         """Return when a container changed since this thread's last `runs` of the application, or after `timeout`."""
-        self._hub.watch(access.nodes)
+        self._hub.watch(self._reach.watched(access))
         marks = self._marks()
         since = marks.pop(app_id, None)
         self._hub.wait(app_id, self._hub.count(app_id) if since is None else since, timeout)
@@ -108,7 +83,7 @@ class SwarmWorkloads:
         return marks
 
     def _note(self, access: ClusterAccess, app_id: str) -> None:
-        self._hub.watch(access.nodes)
+        self._hub.watch(self._reach.watched(access))
         self._marks()[app_id] = self._hub.count(app_id)
 
     # --- starting ------------------------------------------------------------------------------
@@ -117,13 +92,13 @@ class SwarmWorkloads:
         """Start the run or bring it to `run.replicas`; raises GiveUp when its image or specification is refused."""
         if not run.service.image:
             raise errors.GiveUp(f"service {run.service.name} has no image")
-        self._hub.watch(access.nodes)
+        self._hub.watch(self._reach.watched(access))
         auth = self._auth(run.service.image)
         with ThreadPoolExecutor(1, "network") as pool:
-            network = pool.submit(manager, access, ready_for(run))
+            network = pool.submit(self._reach.manager, access, ready_for(run))
             avoided = self._prepare(access, run, auth)
             network_id = network.result()
-        manager(access, lambda engine: ensure_service(engine, run, network_id, avoided, auth))
+        self._reach.manager(access, lambda engine: ensure_service(engine, run, network_id, avoided, auth))
 
     def _auth(self, image: str) -> Mapping[str, str] | None:
         """Return what nodes need to pull the image from the platform's registry; None for images from elsewhere."""
@@ -140,7 +115,7 @@ class SwarmWorkloads:
             images.bring(engine, image, auth)
             return bool(engine.get("/containers/json", filters=labelled(label)))
 
-        nodes = placement.eligible(access, run, manager(access, lambda engine: engine.get("/nodes")))
+        nodes = placement.eligible(access, run, self._reach.manager(access, lambda engine: engine.get("/nodes")))
         answers = everywhere(nodes, prepare)
         for answer in answers.values():
             if isinstance(answer, errors.StackyardError):
@@ -151,7 +126,7 @@ class SwarmWorkloads:
 
     def stop(self, access: ClusterAccess, name: str) -> None:
         """Remove the run and its containers, each within its own grace."""
-        manager(access, lambda engine: engine.delete(f"/services/{name}"))
+        self._reach.manager(access, lambda engine: engine.delete(f"/services/{name}"))
         self._halt(access, f"{spec.SWARM_SERVICE}={name}")
 
     def _halt(self, access: ClusterAccess, label: str) -> None:
@@ -178,13 +153,10 @@ class SwarmWorkloads:
             for service in engine.get("/services", filters=labelled(label)):
                 engine.delete(f"/services/{service['ID']}")
 
-        manager(access, remove_services)
+        self._reach.manager(access, remove_services)
         self._halt(access, label)
-        manager(access, lambda engine: remove_network(engine, app_id))
-        answers = everywhere(access.nodes, lambda engine: remove_volumes(engine, label))
-        failed = {name: answer for name, answer in answers.items() if isinstance(answer, errors.StackyardError)}
-        if failed:
-            _all_down(failed, placement.down(manager(access, lambda engine: engine.get("/nodes"))))
+        self._reach.manager(access, lambda engine: remove_network(engine, app_id))
+        self._reach.survey(access, nothing, lambda engine: remove_volumes(engine, label))
 
     # --- logs ----------------------------------------------------------------------------------
 
@@ -195,7 +167,7 @@ class SwarmWorkloads:
         labels = [f"{spec.APP}={app_id}", *([f"{spec.SERVICE}={service}"] if service else [])]
 
         def look() -> list[Container]:
-            self._hub.watch(access.nodes)
+            self._hub.watch(self._reach.watched(access))
             return self._present(access, *labels)
 
         if follow:
@@ -207,7 +179,7 @@ class SwarmWorkloads:
         found = self._present(access, f"{spec.SWARM_SERVICE}={run}")
         if not found:
             return ""
-        newest = max(found, key=lambda each: (_failed(each), each.listed["Created"]))
+        newest = max(found, key=lambda each: (_failed(each), each.ended, each.listed["Created"]))
         return "\n".join(line.text for line in list(read(newest, lines))[-lines:])
 
 
@@ -223,24 +195,6 @@ def ready_for(run: Run) -> Callable[[NodeEngine], str]:
     return prepare
 
 
-def manager(access: ClusterAccess, call: Callable[[NodeEngine], T]) -> T:
-    """Make a call on the first manager that answers; it may be made twice. Raises Unavailable when none does."""
-    failure = errors.Unavailable("the cluster has no manager")
-    for node in access.managers:
-        try:
-            return call(NodeEngine(node))
-        except errors.Unavailable as error:
-            failure = error
-    raise failure
-
-
 def _failed(container: Container) -> bool:
     state = container.details.get("State", {})
     return container.ended and bool(state.get("ExitCode") or state.get("Error") or state.get("OOMKilled"))
-
-
-def _all_down(silent: Mapping[str, errors.StackyardError], lost: Mapping[str, str]) -> None:
-    """Raise the first error of a node that is not known to be down."""
-    for name, error in silent.items():
-        if name not in lost.values():
-            raise error
