@@ -64,12 +64,14 @@ def _pull(client: docker.DockerClient, signs: queue.Queue[str]) -> None:
         signs.put("failed")
 
 
-def bootstrap(client: docker.DockerClient, script: pathlib.Path, reference: str, say: Say) -> None:
-    """Run the recipe's mmdebstrap script and import its archive as `reference`; raises Unavailable."""
+def bootstrap(
+    client: docker.DockerClient, script: pathlib.Path, reference: str, say: Say, proxy: str | None = None
+) -> None:
+    """Run the recipe's mmdebstrap script (by the HTTP proxy) and import its archive as `reference`."""
     host.apt_install(["mmdebstrap", "debian-archive-keyring"], ["mmdebstrap"], say)
     say("mmdebstrap: downloading and unpacking packages")
     with tempfile.TemporaryFile() as log:
-        process = _process(script, log)
+        process = _process(script, log, proxy)
         image, refusal = _import(client, process)
         if process.returncode or image is None:
             log.seek(0)
@@ -81,15 +83,15 @@ def bootstrap(client: docker.DockerClient, script: pathlib.Path, reference: str,
     client.api.tag(image, name, tag)
 
 
-def _process(script: pathlib.Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
+def _process(script: pathlib.Path, log: IO[bytes], proxy: str | None) -> subprocess.Popen[bytes]:
     """Start mmdebstrap among mounts of its own, so that a kill leaves none behind."""
-    unshare = ["unshare", "--mount"] if os.geteuid() == 0 and shutil.which("unshare", path=host.PATH) else []
+    unshare = ["unshare", "--mount"] if os.geteuid() == 0 and shutil.which("unshare", path=host.path()) else []
     return subprocess.Popen(
         [*unshare, "sh", str(script)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=log,
-        env=os.environ | {"PATH": host.PATH},
+        env=os.environ | {"PATH": host.path()} | ({"http_proxy": proxy} if proxy else {}),
         start_new_session=True,
     )
 

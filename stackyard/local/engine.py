@@ -126,7 +126,7 @@ def _refuse_where_hopeless(url: str) -> None:
         missing.append("it is not on this machine, so it can't be started from here")
     if os.geteuid() != 0:
         missing.append("starting one needs root")
-    if not shutil.which("dockerd", path=host.PATH) and not shutil.which("apt-get"):
+    if not shutil.which("dockerd", path=host.path()) and not shutil.which("apt-get"):
         missing.append("'dockerd' is not installed and there is no apt-get to install it with")
     if missing:
         raise errors.Unavailable(
@@ -155,7 +155,7 @@ def _start_process(url: str, folder: pathlib.Path) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=log,
             cwd="/",
-            env=os.environ | {"PATH": host.PATH},
+            env=os.environ | {"PATH": host.path()},
             start_new_session=True,
         )
 

@@ -14,8 +14,12 @@ from collections.abc import Callable, Sequence
 
 from stackyard.model import errors
 
-# root's PATH of a plain shell may lack the sbin folders, where dockerd and iptables are.
-PATH = ":".join([os.environ.get("PATH", "/bin"), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"])
+SBIN = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
+
+
+def path() -> str:
+    """Return PATH with the sbin folders, where dockerd is and which a plain shell's may lack."""
+    return f"{os.environ.get('PATH', '')}:{SBIN}".lstrip(":")
 
 
 def has_ipvs() -> bool:
@@ -42,16 +46,16 @@ def mtu() -> int:
 
 def apt_install(packages: Sequence[str], commands: Sequence[str], say: Callable[[str], None]) -> None:
     """Install Debian packages unless all `commands` are there; raises Unavailable naming what is missing."""
-    missing = [command for command in commands if not shutil.which(command, path=PATH)]
+    missing = [command for command in commands if not shutil.which(command, path=path())]
     if not missing:
         return
-    if os.geteuid() != 0 or not shutil.which("apt-get", path=PATH):
+    if os.geteuid() != 0 or not shutil.which("apt-get", path=path()):
         raise errors.Unavailable(
             f"{', '.join(missing)} not found, and installing needs root and apt-get."
             f" As root on Debian or Ubuntu: apt-get install {' '.join(packages)}"
         )
     say(f"installing {' '.join(packages)}")
-    environment = os.environ | {"PATH": PATH, "DEBIAN_FRONTEND": "noninteractive"}
+    environment = os.environ | {"PATH": path(), "DEBIAN_FRONTEND": "noninteractive"}
     _apt(["update", "-qq"], environment, fatal=False)
     _apt(["install", "-y", "-qq", "--no-install-recommends", *packages], environment, fatal=True)
 

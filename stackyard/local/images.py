@@ -26,6 +26,7 @@ import docker.errors
 
 from stackyard.drivers.engines.failures import plainly
 from stackyard.local import base_image
+from stackyard.local.apt_route import AptRoute
 from stackyard.model import errors
 
 Progress = Callable[[str, str], None]
@@ -33,6 +34,8 @@ Progress = Callable[[str, str], None]
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "images"
 PREFIX = "stackyard"
+LATEST = "latest"
+"""The tag of the recipe that was asked for last; machines are made of this one."""
 BASE = "base"
 RECIPE_LABEL = "stackyard.recipe"
 AT_ONCE = 3
@@ -51,7 +54,12 @@ class Recipe:
     @property
     def reference(self) -> str:
         """Return the image's name and tag."""
-        return f"{PREFIX}/{self.name}:{self.digest[:12]}"
+        return f"{self.repository}:{self.digest[:12]}"
+
+    @property
+    def repository(self) -> str:
+        """Return the image's name without a tag."""
+        return f"{PREFIX}/{self.name}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,19 +89,25 @@ def recipes(folder: pathlib.Path = FOLDER) -> dict[str, Recipe]:
     return found
 
 
-def build(client: docker.DockerClient, names: Iterable[str] | None, on_progress: Progress) -> dict[str, str]:
+def build(
+    client: docker.DockerClient, names: Iterable[str] | None, on_progress: Progress, folder: pathlib.Path = FOLDER
+) -> dict[str, str]:
     """Make the named images (None: all) where they are missing; return their references by name.
 
     Raises NotFound for a name without a recipe, Unavailable with the log's end when a build fails.
     """
-    known = recipes()
+    known = recipes(folder)
     wanted = list(known) if names is None else list(names)
     if unknown := sorted(set(wanted) - set(known)):
         raise errors.NotFound(f"no recipe for {', '.join(unknown)}; there are: {', '.join(sorted(known))}")
     with plainly("looking for images"):
         there = {tag for image in client.api.images() for tag in image["RepoTags"] or []}
     missing = {recipe.name: recipe for name in wanted for recipe in _missing(known[name], there)}
-    _build_all(client, missing, on_progress)
+    with AptRoute(client) as route:
+        _build_all(functools.partial(_build_one, client, route, on_progress), missing)
+    with plainly("naming images"):
+        for recipe in (known[name] for name in wanted):
+            client.api.tag(recipe.reference, recipe.repository, LATEST)
     return {name: known[name].reference for name in wanted}
 
 
@@ -102,8 +116,13 @@ def list_images(client: docker.DockerClient) -> list[Image]:
     current = {recipe.reference for recipe in recipes().values()}
     with plainly("listing images"):
         found = client.api.images(filters={"reference": f"{PREFIX}/*"})
-    images = [_image(entry, tag, tag in current) for entry in found for tag in entry["RepoTags"] or []]
+    tags = [(entry, tag) for entry in found for tag in entry["RepoTags"] or [] if _is_ours(tag)]
+    images = [_image(entry, tag, tag in current) for entry, tag in tags]
     return sorted(images, key=lambda image: (image.name, -image.created))
+
+
+def _is_ours(tag: str) -> bool:
+    return tag.startswith(f"{PREFIX}/") and not tag.endswith(f":{LATEST}")
 
 
 def _image(entry: dict[str, Any], tag: str, current: bool) -> Image:
@@ -135,7 +154,7 @@ def _missing(recipe: Recipe, there: set[str]) -> list[Recipe]:
     return [*(_missing(recipe.parent, there) if recipe.parent else []), recipe]
 
 
-def _build_all(client: docker.DockerClient, missing: dict[str, Recipe], on_progress: Progress) -> None:
+def _build_all(make: Callable[[Recipe], None], missing: dict[str, Recipe]) -> None:
     """Build parents before children, and what is independent at the same time; the first failure is raised."""
     order = graphlib.TopologicalSorter(
         {name: [r.parent.name] if r.parent and r.parent.name in missing else [] for name, r in missing.items()}
@@ -145,7 +164,7 @@ def _build_all(client: docker.DockerClient, missing: dict[str, Recipe], on_progr
         running: dict[concurrent.futures.Future[None], str] = {}
         while order.is_active():
             for name in order.get_ready():
-                running[pool.submit(_build_one, client, missing[name], on_progress)] = name
+                running[pool.submit(make, missing[name])] = name
             done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
             for future in done:
                 name = running.pop(future)
@@ -160,19 +179,22 @@ def _raise_first(future: concurrent.futures.Future[None], others: Iterable[concu
         raise error
 
 
-def _build_one(client: docker.DockerClient, recipe: Recipe, on_progress: Progress) -> None:
+def _build_one(client: docker.DockerClient, route: AptRoute, on_progress: Progress, recipe: Recipe) -> None:
     started = time.monotonic()
     say = functools.partial(on_progress, recipe.name)
     say("building")
     with plainly(f"building image {recipe.name}"):
         if recipe.name == BASE and not base_image.pulled(client, say):
-            base_image.bootstrap(client, recipe.folder / "mmdebstrap.sh", recipe.reference, say)
+            script = recipe.folder / "mmdebstrap.sh"
+            route.run(lambda proxy: base_image.bootstrap(client, script, recipe.reference, say, proxy), say)
         else:
-            _build_dockerfile(client, recipe, say)
+            route.run(lambda proxy: _build_dockerfile(client, recipe, say, proxy), say)
     say(f"done in {time.monotonic() - started:.1f} s")
 
 
-def _build_dockerfile(client: docker.DockerClient, recipe: Recipe, say: Callable[[str], None]) -> None:
+def _build_dockerfile(
+    client: docker.DockerClient, recipe: Recipe, say: Callable[[str], None], proxy: str | None
+) -> None:
     tail: collections.deque[str] = collections.deque(maxlen=20)
     answers = client.api.build(
         fileobj=io.BytesIO(_context(recipe)),
@@ -180,6 +202,8 @@ def _build_dockerfile(client: docker.DockerClient, recipe: Recipe, say: Callable
         encoding="identity",
         tag=recipe.reference,
         labels={RECIPE_LABEL: recipe.name},
+        # Of all build arguments this one leaves no trace in the image, neither in its history.
+        buildargs={"http_proxy": proxy} if proxy else {},
         rm=True,
         forcerm=True,
         decode=True,

@@ -11,11 +11,14 @@ from collections.abc import Iterator
 
 import docker.errors
 import requests
+import urllib3
 
 from stackyard.model import errors
 
 FINAL = (400, 403, 404, 406)
 """Answers by which an Engine refuses for good; 409 is a matter of order and 5xx of the moment."""
+
+SILENT = (docker.errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError)
 
 
 def status(error: BaseException) -> int:
@@ -36,5 +39,5 @@ def plainly(task: str) -> Iterator[None]:
     except docker.errors.APIError as error:
         kind = errors.GiveUp if status(error) in FINAL else errors.Unavailable
         raise kind(f"{task}: {words(error)}") from error
-    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+    except SILENT as error:
         raise errors.Unavailable(f"{task}: the Engine does not answer ({error})") from error

@@ -44,10 +44,9 @@ class DockerMachines:
         files: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         """`image` leads from image ids to references; `files` are further files of each node (path: text)."""
-        self._client = client
         self._api = client.api
         self._instance = instance
-        self._image = image.__getitem__ if isinstance(image, Mapping) else image or self._newest_image
+        self._image = image.__getitem__ if isinstance(image, Mapping) else image or self._own_image
         self._networks = ClusterNetworks(client.api, instance, subnets)
         self._files = files
         self._privileged, self._capabilities = _privileges(str(client.api.base_url))
@@ -173,17 +172,18 @@ class DockerMachines:
             return False
         return True
 
-    def _newest_image(self, image_id: str) -> str:
-        """Return the newest of our own images of this name: nodes have rights that no other image may get."""
+    def _own_image(self, image_id: str) -> str:
+        """Return the id of our own image of this name: nodes have rights that no other image may get."""
         name = image_id.removeprefix("stackyard-") or "node"
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
             raise errors.GiveUp(f"{name!r} is no image for nodes: name one of images/, such as 'node'")
-        found = [image for image in self._api.images(f"stackyard/{name}") if image["RepoTags"]]
-        if not found:
+        try:
+            found: Any = self._api.inspect_image(f"stackyard/{name}:latest")  # type: ignore[no-untyped-call]
+            return str(found["Id"])
+        except docker.errors.NotFound:
             raise errors.GiveUp(
                 f"there is no image 'stackyard/{name}' here: make it with: stackyard images build {name}"
-            )
-        return str(max(found, key=lambda image: image["Created"])["Id"])
+            ) from None
 
 
 def _privileges(url: str) -> tuple[bool, tuple[str, ...]]:

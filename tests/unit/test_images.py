@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recipes of images: what their digests cover, whom they stand on, what is said when they are wrong."""
+
+from __future__ import annotations
+
+import io
+import pathlib
+import shutil
+import tarfile
+
+import pytest
+
+from stackyard.local import images
+from stackyard.model import errors
+
+
+@pytest.fixture
+def folder(tmp_path: pathlib.Path) -> pathlib.Path:
+    for name, text in (("base", "FROM debian:bookworm-slim\n"), ("app", "# why\nFROM stackyard/base\nRUN true\n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "Dockerfile").write_text(text)
+    (tmp_path / "child").mkdir()
+    (tmp_path / "child" / "Dockerfile").write_text("FROM stackyard/app\nCOPY entry.sh /\n")
+    (tmp_path / "child" / "entry.sh").write_text("echo one\n")
+    return tmp_path
+
+
+def test_every_recipe_of_ours_stands_on_base() -> None:
+    known = images.recipes()
+    assert {"base", "node", "haproxy", "registry", "python", "redis"} <= set(known)
+    for recipe in known.values():
+        while recipe.parent:
+            recipe = recipe.parent  # noqa: PLW2901  (walks up)
+        assert recipe.name == "base"
+
+
+def test_tag_is_the_beginning_of_the_digest(folder: pathlib.Path) -> None:
+    recipe = images.recipes(folder)["child"]
+    assert recipe.reference == f"stackyard/child:{recipe.digest[:12]}"
+    assert recipe.parent is not None
+    assert recipe.parent.name == "app"
+
+
+def test_same_files_same_digest(folder: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    copy = tmp_path_factory.mktemp("copy") / "images"
+    shutil.copytree(folder, copy)
+    assert {n: r.digest for n, r in images.recipes(copy).items()} == {
+        n: r.digest for n, r in images.recipes(folder).items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("changed", "differing"),
+    [
+        ("child/entry.sh", {"child"}),
+        ("app/Dockerfile", {"app", "child"}),
+        ("base/Dockerfile", {"base", "app", "child"}),
+    ],
+)
+def test_digest_covers_files_and_parents(folder: pathlib.Path, changed: str, differing: set[str]) -> None:
+    before = images.recipes(folder)
+    path = folder / changed
+    path.write_text(path.read_text() + "\n# changed\n")
+    after = images.recipes(folder)
+    assert {name for name in before if before[name].digest != after[name].digest} == differing
+
+
+def test_renamed_file_is_another_recipe(folder: pathlib.Path) -> None:
+    before = images.recipes(folder)["child"].digest
+    (folder / "child" / "entry.sh").rename(folder / "child" / "start.sh")
+    assert images.recipes(folder)["child"].digest != before
+
+
+def test_context_names_the_parent_by_its_tag(folder: pathlib.Path) -> None:
+    recipe = images.recipes(folder)["app"]
+    with tarfile.open(fileobj=io.BytesIO(images._context(recipe))) as tar:
+        text = tar.extractfile("Dockerfile").read().decode()  # type: ignore[union-attr]
+    assert recipe.parent is not None
+    assert f"FROM {recipe.parent.reference}\n" in text
+    assert images._context(recipe) == images._context(recipe)
+
+
+def test_missing_folder_is_said(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(errors.Unavailable, match=str(tmp_path)):
+        images.recipes(tmp_path / "images")
+
+
+def test_parent_without_recipe_is_said(folder: pathlib.Path) -> None:
+    (folder / "app" / "Dockerfile").write_text("FROM stackyard/nothing\n")
+    with pytest.raises(errors.Unavailable, match="stackyard/nothing"):
+        images.recipes(folder)
+
+
+def test_only_what_is_missing_is_built(folder: pathlib.Path) -> None:
+    known = images.recipes(folder)
+    names = [recipe.name for recipe in images._missing(known["child"], {known["base"].reference})]
+    assert names == ["app", "child"]
+    assert images._missing(known["child"], {known["child"].reference}) == []
+
+
+def test_failure_stops_what_was_not_begun(folder: pathlib.Path) -> None:
+    made = []
+
+    def make(recipe: images.Recipe) -> None:
+        made.append(recipe.name)
+        if recipe.name == "app":
+            raise errors.Unavailable("app failed")
+
+    with pytest.raises(errors.Unavailable, match="app failed"):
+        images._build_all(make, images.recipes(folder))
+    assert made == ["base", "app"]
