@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real registry (Debian's docker-registry) on loopback without logins, with the `Registry` port in front of it."""
+"""The platform's registry on loopback without logins, with the `Registry` port in front of it."""
 
 from __future__ import annotations
 
 import contextlib
-import pathlib
-import socket
-import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
+import docker
+import docker.errors
 import requests
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -22,7 +21,7 @@ class LoopbackRegistry:
         self._address = f"127.0.0.1:{port}"
         self._session = requests.Session()
         self._session.trust_env = False
-        self.granted: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
+        self.granted: list[tuple[tuple[str, ...], ...]] = []
 
     def address(self) -> str:
         return self._address
@@ -30,7 +29,7 @@ class LoopbackRegistry:
     def grant(
         self, repositories: Sequence[str], actions: Sequence[str], mount: Sequence[str] = ()
     ) -> Mapping[str, str]:
-        self.granted.append((tuple(repositories), tuple(actions)))
+        self.granted.append((tuple(repositories), tuple(actions), tuple(mount)))
         return {}
 
     def digest(self, repository: str, tag: str) -> str | None:
@@ -46,25 +45,19 @@ class LoopbackRegistry:
 
 
 @contextlib.contextmanager
-def running(folder: pathlib.Path) -> Iterator[LoopbackRegistry]:
-    """Run docker-registry until left."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-    config = folder / "registry.yml"
-    config.write_text(
-        f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n"
-        f"storage: {{filesystem: {{rootdirectory: '{folder / 'data'}'}}, delete: {{enabled: true}}}}\n"
-    )
-    with (folder / "registry.log").open("w") as log:
-        process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
+def running(engine: docker.DockerClient, image: str, name: str) -> Iterator[LoopbackRegistry]:
+    """Run the platform's registry image without its logins until left."""
+    with contextlib.suppress(docker.errors.NotFound):  # of a run that was killed
+        engine.api.remove_container(name, v=True, force=True)
+    container = engine.containers.run(image, detach=True, name=name, ports={"5000/tcp": ("127.0.0.1", None)})
     try:
+        container.reload()
+        registry = LoopbackRegistry(int(container.ports["5000/tcp"][0]["HostPort"]))
         for _ in range(250):
             with contextlib.suppress(requests.ConnectionError):
-                requests.get(f"http://127.0.0.1:{port}/v2/", timeout=1)
+                requests.get(f"http://{registry.address()}/v2/", timeout=1)
                 break
             time.sleep(0.02)
-        yield LoopbackRegistry(port)
+        yield registry
     finally:
-        process.terminate()
-        process.wait()
+        container.remove(v=True, force=True)

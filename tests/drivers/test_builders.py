@@ -37,18 +37,24 @@ def engine() -> docker.DockerClient:
 @pytest.fixture(scope="module")
 def registry(engine: docker.DockerClient) -> Iterator[loopback_registry.LoopbackRegistry]:
     """A registry that holds the Python base, and the same under a plain public name."""
-    before = {tag for image in engine.api.images() for tag in image["RepoTags"] or ()}
-    base = images.build(engine, ["python"], lambda *_: None)["python"]
-    with tempfile.TemporaryDirectory() as folder, loopback_registry.running(pathlib.Path(folder)) as running:
+    made = images.build(engine, ["registry", "python"], lambda *_: None)
+    with loopback_registry.running(engine, made["registry"], "sytest-builders-registry") as running:
         for name in ("stackyard/python:latest", "library/sytest-builders-from:1"):
             repository, _, tag = f"{running.address()}/{name}".rpartition(":")
-            engine.api.tag(base, repository, tag)
+            engine.api.tag(made["python"], repository, tag)
             assert "error" not in engine.api.push(repository, tag)
         yield running
+        _forget(engine, running.address())
+
+
+def _forget(engine: docker.DockerClient, address: str) -> None:
+    """Remove what the tests made on the Engine, by every name that it has."""
     for image in engine.api.images():
-        for tag in image["RepoTags"] or ():
-            if tag not in before and (running.address() in tag or "sytest-builders" in tag or "stackyard-deps" in tag):
-                engine.api.remove_image(tag, force=True)
+        for name in [*(image["RepoTags"] or ()), *(image["RepoDigests"] or ())]:
+            ours = name.startswith((f"{address}/", "sytest-builders-from:"))
+            if ours or (name.startswith("stackyard-deps:") and (image["Labels"] or {}).get("stackyard.build") == APP):
+                with contextlib.suppress(docker.errors.ImageNotFound):  # a digest goes with the last tag
+                    engine.api.remove_image(name, force=True)
 
 
 @dataclasses.dataclass
@@ -70,13 +76,16 @@ class Bench:
         files["pip.conf"] += f"# {MARKER}\n"
         return TenantBuilder(self.registry, files, limits, lambda _node, _seconds: self.engine)
 
-    def build(self, service: Service | None = None, limits: Limits | None = None, name: str = "web") -> str:
+    def build(self, service: Service | None = None, limits: Limits | None = None) -> str:
         self.number += 1
         self.log.clear()
         service = service or Service("web", build=BuildSpec())
-        repository, tag = f"{PROJECT}/{self.folder.name}/{name}".lower(), f"build-{self.number}"
-        request = BuildRequest(NODE, str(self.folder), service, repository, tag, PROJECT, APP)
+        tag = f"build-{self.number}"
+        request = BuildRequest(NODE, str(self.folder), service, self.repository(), tag, PROJECT, APP)
         return self.builder(limits).build(request, self.log.append)
+
+    def repository(self) -> str:
+        return f"{PROJECT}/{self.folder.name}/web".lower()
 
     def said(self) -> str:
         return "".join(self.log)
@@ -121,6 +130,8 @@ def test_the_language_pack_from_first_build_to_changed_code(bench: Bench) -> Non
     assert bench.run(first) == "one 1000 8000\n"
     assert bench.run(first, "ls", "-A", "/app").split() == [".dockerignore", "app.py", "requirements.txt"]
 
+    assert bench.registry.granted[-1][2] == (f"{bench.repository()}-deps", "stackyard/python")
+
     bench.registry.granted.clear()
     assert bench.build(service) == first
     assert bench.registry.granted == []  # nothing was pushed or pulled
@@ -130,7 +141,9 @@ def test_the_language_pack_from_first_build_to_changed_code(bench: Bench) -> Non
     assert "unchanged" in bench.said()
     assert second != first
     assert bench.run(second) == "two\n"
-    assert bench.registry.granted == [((second.split("@")[0].partition("/")[2],), ("pull", "push"))]
+    assert [(names, actions) for names, actions, _ in bench.registry.granted] == [
+        ((bench.repository(),), ("pull", "push"))
+    ]
 
     bench.write(requirements_txt="itsdangerous==2.1.2\n", app_py="import itsdangerous; print(itsdangerous.__version__)")
     assert bench.run(bench.build(service)) == "2.1.2\n"
@@ -229,15 +242,15 @@ def test_a_dockerfile_from_an_image_of_the_platform(bench: Bench) -> None:
 
 
 def test_a_failing_dockerfile_shows_the_end_of_its_output(bench: Bench) -> None:
-    bench.write(
-        Dockerfile="FROM sytest-builders-from:1\nRUN for n in $(seq 30); do echo line $n; done; echo oh no >&2; exit 7\n"
-    )
+    command = "for n in $(seq 30); do echo line $n; done; echo warned >&2; sleep 0.3; echo oh no; exit 7"
+    bench.write(Dockerfile=f"FROM sytest-builders-from:1\nRUN {command}\n")
     with pytest.raises(errors.GiveUp, match="returned a non-zero code: 7") as failure:
         bench.build(dockerfile())
     lines = str(failure.value).splitlines()
     assert lines[-1] == "oh no"
     assert len(lines) < 20
     assert "line 1\n" in bench.said()
+    assert "warned\n" in bench.said()  # two streams: where between the lines is up to the engine
 
 
 @pytest.mark.parametrize(

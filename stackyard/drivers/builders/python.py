@@ -34,6 +34,12 @@ BASE = "stackyard/python"
 VERSION = 1  # part of the key of dependencies: raise it when they are to be installed anew
 USER, UID = "app", 1000  # as images/python has them
 _VOLUME = "/run/stackyard-build"
+_NO_COMPILER = (
+    "command 'gcc' failed",
+    "No such file or directory: 'gcc'",
+    "command 'x86_64-linux-gnu-gcc' failed",
+    "cc: not found",
+)
 _ENVIRONMENT = {"PYTHONPATH": "/app:/app/src", "PORT": "8000", "HOME": "/home/app"}
 
 
@@ -220,6 +226,10 @@ class _Dependencies:
 
 def _failure(status: int, found_in: str, output: Output) -> str:
     cause = "; it ran out of memory" if status == 137 else ""
+    if any(word in output.tail() for word in _NO_COMPILER):
+        cause = (
+            "; a package comes as source and there is no compiler: ask for a version with a wheel, or add a Dockerfile"
+        )
     reason = f"the dependencies of {found_in} can't be installed (pip ended with {status}{cause})"
     return f"{reason}\nIts output ends:\n{output.tail()}"
 
