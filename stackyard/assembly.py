@@ -15,7 +15,7 @@ from typing import Any
 import docker
 from oslo_config import cfg
 
-from stackyard.drivers.builders import TenantBuilder
+from stackyard.drivers.builders import Limits, TenantBuilder
 from stackyard.drivers.certificates.x509 import X509
 from stackyard.drivers.engines.swarm import SwarmEngine
 from stackyard.drivers.machines.docker import DockerMachines
@@ -77,7 +77,7 @@ def assemble(options: cfg.ConfigOpts) -> Parts:
         registry=registry,
         router=HAProxyRouter(folder / "router"),
         sources=SourceFolder(folder / "sources"),
-        builder=TenantBuilder(registry),
+        builder=TenantBuilder(registry, limits=Limits(seconds=options.apps.build_seconds)),
     )
 
 

@@ -215,8 +215,7 @@ class Follower:
         current = STEPS.index(workflow["step"]) if workflow["step"] in STEPS else 0
         for step in STEPS[1:current]:
             spent = workflow.get("seconds") or {}
-            # What is received is fetched while the push is still queued, as the platform counts.
-            seconds = spent.get(step, spent.get("queued") if step == "fetch" else self._watched(step))
+            seconds = spent.get(step, self._watched(step))
             if step not in self._told and seconds is not None:
                 yield step, float(seconds)
 

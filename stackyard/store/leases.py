@@ -108,8 +108,8 @@ class Leases:
     ) -> R:
         """Write the worker's half of the record; return the whole row as it is now.
 
-        The phase moves by `trigger` only if nobody changed the intent meanwhile. `note` is an event's
-        (kind, message); `also` is left out when the intent changed. Raises Fenced, and writes nothing, when the lease was lost.
+        The phase moves by `trigger`, and `also` is written, only if nobody changed the intent meanwhile. `note` is
+        an event's (kind, message). Raises Fenced, and writes nothing, when the lease was lost.
         """
         with self.store.saving() as tx:
             rows = self.rows(tx)

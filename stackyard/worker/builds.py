@@ -27,6 +27,13 @@ from stackyard.worker.applications import image_prefix
 from stackyard.worker.logs import BuildLog
 from stackyard.worker.reconciler import Change, Passive
 
+STEPS: dict[type[Action], Step] = {
+    steps.FetchSource: Step.FETCH,
+    steps.DetectServices: Step.DETECT,
+    steps.BuildImage: Step.BUILD,
+    steps.MakeRelease: Step.RELEASE,
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Workshop:
@@ -83,7 +90,7 @@ class Builds(Passive):
                 change = self.actions[type(action)](record, action, log)
             except errors.BadInput as error:
                 raise errors.GiveUp(str(error)) from error
-        return change and self._timed(change, record, time.monotonic() - started)
+        return _timed(change, STEPS[type(action)], time.monotonic() - started) if change else None
 
     def failed(self, record: Build, reason: str) -> Change[Build]:
         """Write the reason where people look for it: at the log's end."""
@@ -92,31 +99,28 @@ class Builds(Passive):
         return Change(record)
 
     def reached(self, record: Build, seen: steps.Seen) -> Change[Build]:
-        """Note that all steps are done."""
-        return Change(dataclasses.replace(record, observed=dataclasses.replace(record.observed, step=Step.DONE)))
+        """Note that all steps are done, and how long the deployment took."""
+        with self.store.reading() as tx:
+            release = tx.releases.number(record.app_id, record.observed.release)
+        deployed = (utcnow() - release.created_at).total_seconds()
+        return _timed(_advance(record, Step.DONE), Step.DEPLOY, deployed)
 
     def removed(self, record: Build, tx: Transaction) -> None:
         """Let the application's own removal go on."""
         tx.applications.nudge(record.app_id)
 
-    def _timed(self, change: Change[Build], before: Build, seconds: float) -> Change[Build]:
-        observed = change.record.observed
-        step = before.observed.step.value
-        spent = {**observed.seconds, step: round(observed.seconds.get(step, 0) + seconds, 3)}
-        timed = dataclasses.replace(change.record, observed=dataclasses.replace(observed, seconds=spent))
-        return dataclasses.replace(change, record=timed)
-
     def _fetch(self, record: Build, _action: object, log: Log) -> Change[Build]:
         source = record.source
         if source.digest:
             return _advance(record, Step.DETECT, digest=source.digest, revision=source.revision)
-        log(f"fetching {source.repository} {source.revision}\n")
         digest, commit = self.sources.fetch(source.repository, source.revision, log)
         return _advance(record, Step.DETECT, digest=digest, revision=commit)
 
     def _detect(self, record: Build, _action: object, log: Log) -> Change[Build]:
         with self._tree(record) as folder:
             spec = self.builder.detect(str(folder))
+        for note in spec.notes:
+            log(f"note: {note}\n")
         for service in spec.services:
             log(f"service {service.name}: {_origin(service)}\n")
         return _advance(record, Step.BUILD, spec=spec)
@@ -200,6 +204,14 @@ class Builds(Passive):
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _timed(change: Change[Build], step: Step, seconds: float) -> Change[Build]:
+    """Add what an action took to its step's seconds."""
+    observed = change.record.observed
+    spent = {**observed.seconds, step.value: round(observed.seconds.get(step.value, 0) + seconds, 3)}
+    timed = dataclasses.replace(change.record, observed=dataclasses.replace(observed, seconds=spent))
+    return dataclasses.replace(change, record=timed)
 
 
 def write_release(tx: Transaction, app: Application, release: Release, deadline: datetime.datetime) -> None:

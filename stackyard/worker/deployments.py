@@ -88,7 +88,7 @@ class Deployments(Passive):
         if access is None:
             time.sleep(action.seconds)
         else:
-            self.workloads.wait(access, record.app_id, max(action.seconds, 0.25))
+            self.workloads.wait(access, record.app_id, max(action.seconds, 0.1))
 
     def failed(self, record: Deployment, reason: str) -> Change[Deployment]:
         """Go back to the release that serves: the next look stops what was new."""
@@ -103,14 +103,21 @@ class Deployments(Passive):
         tx.applications.nudge(record.app_id)
 
     def wish(self, record: Deployment) -> steps.Wish:
-        """Return what the release asked for wants to run."""
+        """Return what the release asked for wants to run.
+
+        Config is for the code that was pushed: Redis beside it neither needs its secrets nor a restart for them.
+        """
         if record.release == 0 or record.phase is Phase.DELETING:
             return steps.Wish(drain_seconds=self.places.drain_seconds)
         with self.store.reading() as tx:
             app = tx.applications.get(record.app_id)
             release = tx.releases.number(record.app_id, record.release)
         config = json.loads(self.secrets.open(release.config)) if release.config else {}
-        runs = tuple(_run(app, release, service, config, record.pins) for service in release.spec.services)
+        services = release.spec.services
+        configured = [service for service in services if service.build] or services
+        runs = tuple(
+            _run(app, release, service, config if service in configured else {}, record.pins) for service in services
+        )
         return steps.Wish(runs, self._hosts(app, release.spec.services), self.places.drain_seconds)
 
     @property

@@ -86,7 +86,7 @@ class Bench:
         return (self.leases.next_due() or 0) - time.time()
 
 
-@pytest.fixture()
+@pytest.fixture
 def bench(tmp_path: pathlib.Path) -> Bench:
     store = Store(f"sqlite:///{tmp_path}/db")
     store.migrate()

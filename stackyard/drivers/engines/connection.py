@@ -12,6 +12,7 @@ import hashlib
 import pathlib
 import shutil
 import tempfile
+import threading
 
 import docker
 import docker.tls
@@ -36,8 +37,10 @@ def _files(tls: TLSPair) -> tuple[str, str, str]:
     paths = []
     for suffix, text in (("ca", tls.ca), ("cert", tls.cert), ("key", tls.key)):
         path = _folder() / f"{name}-{suffix}.pem"
-        path.touch(mode=0o600)
-        path.write_text(text)
+        draft = path.with_suffix(f".{threading.get_ident()}")
+        draft.touch(mode=0o600)
+        draft.write_text(text)
+        draft.replace(path)  # at once: another thread may be reading the same certificate
         paths.append(str(path))
     return paths[0], paths[1], paths[2]
 

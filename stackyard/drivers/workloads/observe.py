@@ -31,11 +31,15 @@ _CODES = {126: " (its command can't be executed)", 127: " (its command was not f
 
 @dataclasses.dataclass(frozen=True)
 class Container:
-    """A container as its node lists it; `details` is the engine's inspection, made of exited ones only."""
+    """A container as its node lists it; `details` is the engine's inspection, made of exited ones only.
+
+    `proved` tells that its health check has succeeded before its engine asked for the first time.
+    """
 
     node: NodeAccess
     listed: Mapping[str, Any]
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    proved: bool = False
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -154,6 +158,8 @@ def _state(container: Container, endpoint: str | None) -> str:
         return "unhealthy"
     if state != "running" or (spec.PORT in container.labels and endpoint is None):
         return "starting"
+    if container.proved:
+        return "running"
     return next((word for mark, word in _HEALTH.items() if mark in container.listed["Status"]), "running")
 
 

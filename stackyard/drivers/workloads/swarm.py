@@ -20,6 +20,7 @@ from stackyard.drivers.workloads.api import NodeEngine, everywhere, labelled
 from stackyard.drivers.workloads.events import Hub
 from stackyard.drivers.workloads.follow import LogStream, read, read_all
 from stackyard.drivers.workloads.observe import Container
+from stackyard.drivers.workloads.probes import Probes
 from stackyard.drivers.workloads.reach import Reach, flat, nothing
 from stackyard.drivers.workloads.resources import (
     ensure_history,
@@ -47,6 +48,7 @@ class SwarmWorkloads:
         self._registry = registry
         self._hub = Hub()
         self._reach = Reach()
+        self._probes = Probes()
         self._looked = threading.local()
 
     def close(self) -> None:
@@ -64,7 +66,7 @@ class SwarmWorkloads:
             return engine.get("/services", filters=filters), engine.get("/tasks", filters=filters)
 
         told, containers, down = self._reach.survey(access, ask, lambda engine: listed(engine, filters))
-        return observe.runs(*told, flat(containers), down, time.time())
+        return observe.runs(*told, self._probes.prove(flat(containers)), down, time.time())
 
     def _present(self, access: ClusterAccess, *labels: str) -> list[Container]:
         """Return the containers with these labels."""
