@@ -26,6 +26,7 @@ _FAILED = {"failed", "rejected", "orphaned", "complete"}
 _Known = tuple[float, Replica]  # with the time of its end (or, living, of its start)
 _SIGNAL_BASE = 128
 _SIGNALS = 64
+_KILLED = 137
 _CODES = {126: " (its command can't be executed)", 127: " (its command was not found)"}
 
 
@@ -146,7 +147,7 @@ def _from_container(container: Container, task: Mapping[str, Any] | None) -> _Kn
         state="exited" if failed else _state(container, endpoint),
         endpoint=endpoint,
         started_at=started(container),
-        reason=exit_reason(inspected, _error(task)) if failed else "",
+        reason=exit_reason(container.details, _error(task)) if failed else "",
         healthchecked="health" in container.listed["Status"],
     )
     return (moment(inspected.get("FinishedAt", "")) or started(container)), seen
@@ -188,8 +189,9 @@ def moment(text: str) -> float | None:
     return whole + float(fraction or 0)
 
 
-def exit_reason(state: Mapping[str, Any], error: str = "") -> str:
-    """Return in words why a container is over: its inspected state, else swarm's own words."""
+def exit_reason(details: Mapping[str, Any], error: str = "") -> str:
+    """Return in words why a container is over: by its inspection, else in swarm's own words."""
+    state = details.get("State", {})
     code = int(state.get("ExitCode", 0))
     if state.get("OOMKilled"):
         return "killed: out of memory"
@@ -200,8 +202,14 @@ def exit_reason(state: Mapping[str, Any], error: str = "") -> str:
     if not state:
         return error or "ended"
     if _SIGNAL_BASE < code <= _SIGNAL_BASE + _SIGNALS:
-        return f"killed by signal {code - _SIGNAL_BASE}"
+        return f"killed by signal {code - _SIGNAL_BASE}{_memory_doubt(details, code)}"
     return f"exited with code {code}{_CODES.get(code, '')}"
+
+
+def _memory_doubt(details: Mapping[str, Any], code: int) -> str:
+    # The engine forgets that memory ran out when it hears of it after the end.
+    limit = details.get("HostConfig", {}).get("Memory", 0)
+    return f" (probably out of memory: its limit is {limit >> 20} MiB)" if code == _KILLED and limit else ""
 
 
 def _last_probe(health: Mapping[str, Any]) -> str:

@@ -191,7 +191,7 @@ def container(
     }
     ports = [{"PrivatePort": 8000, "PublicPort": 32768, "Type": "tcp"}]
     listed = {"Id": "c" * 64, "State": state, "Status": status, "Labels": labels, "Ports": ports, "Created": NOW} | more
-    return Container(NODES[0], listed, {"State": details} if details else {})
+    return Container(NODES[0], listed, {"State": details, "HostConfig": {"Memory": 16 << 20}} if details else {})
 
 
 def seen(tasks: list[dict[str, Any]], containers: list[Container], **options: Any) -> list[tuple[str, str]]:
@@ -249,6 +249,7 @@ def test_tasks_tell_what_is_no_container_yet() -> None:
         ({"ExitCode": 255}, "exited with code 255"),
         ({"ExitCode": 137, "OOMKilled": True}, "killed: out of memory"),
         ({"ExitCode": 127, "Error": "no such file"}, "could not start: no such file"),
+        ({"ExitCode": 137}, "killed by signal 9 (probably out of memory: its limit is 16 MiB)"),
         (
             {"ExitCode": 143, "Health": {"Status": "unhealthy", "Log": [{"Output": "refused\n"}]}},
             "stopped because its health check failed: refused",
