@@ -27,9 +27,10 @@ from stackyard.model.ports import Machine, MachineSpec, TLSPair
 Issue = Callable[[str], TLSPair]
 Image = Callable[[str], str] | Mapping[str, str]
 
-ATTEMPTS = 8
+CREATE_SECONDS = 10
 GONE_SECONDS = 30
 CAPS_REFUSED = "unable to apply caps"
+ADDRESS_TAKEN = "Address already in use"
 
 
 class DockerMachines:
@@ -70,11 +71,13 @@ class DockerMachines:
     def create(self, spec: MachineSpec, issue: Issue) -> Machine:
         """Make and start the node, or finish what an earlier attempt began; keeps a node that once ran."""
         with plainly(f"making node {spec.name}"):
-            for _ in range(ATTEMPTS):
+            deadline = time.monotonic() + CREATE_SECONDS
+            while time.monotonic() < deadline:
                 found = self._find(spec) or self._new(spec)
-                if found["State"] == "running" or self._started(found, spec, issue):
+                if found and (found["State"] == "running" or self._started(found, spec, issue)):
                     return container.machine(found | {"State": "running"}, self._networks.name(spec.cluster_id))
-        raise errors.Unavailable(f"making node {spec.name}: others keep taking the addresses that were free")
+                time.sleep(0.05)
+        raise errors.Unavailable(f"making node {spec.name}: another container has its name, or others took its address")
 
     def delete(self, cluster_id: str, name: str) -> None:
         """Remove the node and its volume; returns when both are gone."""
@@ -107,7 +110,8 @@ class DockerMachines:
     def _find(self, spec: MachineSpec) -> dict[str, Any] | None:
         """Return the node if it is there and of use; raises Unavailable while its Engine keeps ending."""
         found = self._summary(spec.cluster_id, spec.name)
-        if found is None:
+        # The Engine lists a container that it is still making without its address, and does not let it be used.
+        if found is None or not container.address(found, self._networks.name(spec.cluster_id)):
             return None
         if found["State"] == "paused":
             self._api.unpause(found["Id"])
@@ -120,17 +124,15 @@ class DockerMachines:
             raise errors.Unavailable(f"node {spec.name} keeps ending; its log ends: {end}")
         return found
 
-    def _new(self, spec: MachineSpec) -> dict[str, Any]:
+    def _new(self, spec: MachineSpec) -> dict[str, Any] | None:
+        """Make the node's container; None when another attempt was quicker and is not yet done."""
         subnet = self._networks.find(spec.cluster_id)
         if subnet is None:
             raise errors.Unavailable(f"making node {spec.name}: the cluster's network is not there yet")
         # Nodes of one cluster are made at the same time: an address counts as taken once its container is listed.
         with self._choosing:
             self._create(spec, self._free_address(spec, subnet))
-        found = self._summary(spec.cluster_id, spec.name)
-        if found is None:
-            raise errors.Unavailable(f"making node {spec.name}: another's container has this name, or it was removed")
-        return found
+        return self._find(spec)
 
     def _free_address(self, spec: MachineSpec, subnet: IPv4Network) -> str:
         network = self._networks.name(spec.cluster_id)
@@ -158,19 +160,33 @@ class DockerMachines:
                 raise
 
     def _started(self, found: Mapping[str, Any], spec: MachineSpec, issue: Issue) -> bool:
-        """Give the node its certificate and start it; False when it had to be removed, to be made otherwise."""
+        """Give the node its certificate and start it; False when it is gone and has to be made again."""
         address = container.address(found, self._networks.name(spec.cluster_id))
-        self._api.put_archive(found["Id"], "/", container.archive(issue(address), self._files()))
+        packed = container.archive(issue(address), self._files())
         try:
+            self._api.put_archive(found["Id"], "/", packed)
             self._api.start(found["Id"])
+        except docker.errors.NotFound:
+            # Another attempt at the same node, or the cluster's removal, was quicker.
+            return False
         except docker.errors.APIError as error:
-            if CAPS_REFUSED in words(error) and self._privileged:
-                self._privileged = False
-            elif "Address already in use" not in words(error):
-                raise
-            self._api.remove_container(found["Id"], v=True, force=True)
+            self._clear(found, error)
             return False
         return True
+
+    def _clear(self, found: Mapping[str, Any], error: docker.errors.APIError) -> None:
+        """Remove a node that never ran and can't as it was made; raises the error where that is no cure."""
+        if CAPS_REFUSED in words(error) and self._privileged:
+            self._privileged = False
+        elif ADDRESS_TAKEN not in words(error):
+            raise error
+        if found["State"] != "created":
+            raise error
+        try:
+            self._api.remove_container(found["Id"], v=True, force=True)
+        except docker.errors.APIError as refusal:
+            if status(refusal) not in (404, 409):
+                raise
 
     def _own_image(self, image_id: str) -> str:
         """Return the id of our own image of this name: nodes have rights that no other image may get."""
