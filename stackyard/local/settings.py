@@ -122,7 +122,9 @@ def _set_values(options: cfg.ConfigOpts) -> dict[str, dict[str, str]]:
 
 def _text(sections: Mapping[str, Mapping[str, str]]) -> str:
     parser = configparser.RawConfigParser(default_section="\0")
-    parser.read_dict({name: options for name, options in sections.items() if options})
+    # In one order, whatever was given first: a file that says the same must look the same.
+    ordered = {name: dict(sorted(options.items())) for name, options in sorted(sections.items()) if options}
+    parser.read_dict(ordered)
     text = io.StringIO()
     text.write("# Written by `stackyard up`, which keeps what is changed here by hand.\n")
     parser.write(text)

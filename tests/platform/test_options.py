@@ -43,6 +43,14 @@ def test_options_given_once_are_remembered(state: State) -> None:
     assert "threads" not in state.conf.read_text()
 
 
+def test_the_same_options_make_the_same_file(state: State) -> None:
+    bring(state, {("router", "port"): "9001", ("api", "port"): "9002"})
+    before = state.conf.read_text()
+    bring(state, {})
+    bring(state, {("api", "port"): "9002"})
+    assert state.conf.read_text() == before
+
+
 def test_our_own_keystone_moves_with_its_port_and_a_foreign_one_stays(state: State) -> None:
     bring(state, {})
     bring(state, {("identity", "port"): "9002"})
