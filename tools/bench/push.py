@@ -55,7 +55,7 @@ def measure(platform: Platform) -> list[Figure]:
             floors.append(floor.push(f"{number}.floor"))
     finally:
         floor.remove()
-    note = f"{failures} of {sent} requests failed at {RATE}/s; floor: git push, docker build, docker run (idle, with a gap)"
+    note = f"{failures} of {sent} requests failed at {RATE}/s; floor: git push, docker build, docker run (a gap)"
     rollback = timed(lambda: platform.run("rollback", "guestbook", "1"), url, "1")
     return [
         Figure("push of a changed line → served, 2 replicas", "s", ours, floors, note),
