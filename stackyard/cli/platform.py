@@ -18,9 +18,9 @@ from oslo_config import cfg
 from stackyard import conf
 from stackyard.cli import output
 from stackyard.local import clouds, settings
-from stackyard.local import platform as local
-from stackyard.local import status as looks
 from stackyard.local.state import State
+
+# ruff: noqa: PLC0415 -- `env` stands in shell profiles and must not wait for the Engine's and the database's libraries
 
 Command = Callable[..., Any]
 ALIASES = {"api-host": "--host", "worker-processes": "--workers"}
@@ -78,6 +78,8 @@ def up(state_dir: str, **values: str | None) -> None:
 
     Options given once are remembered in the state folder's stackyard.conf.
     """
+    from stackyard.local import platform as local
+
     progress = output.Progress()
     platform = local.up(State(state_dir), _given(values), progress)
     options = platform.options
@@ -94,6 +96,8 @@ def up(state_dir: str, **values: str | None) -> None:
 )
 def down(state_dir: str, purge: bool) -> None:
     """Stop the platform; data stays unless --purge."""
+    from stackyard.local import platform as local
+
     local.down(State(state_dir), output.Progress(), purge=purge)
 
 
@@ -102,6 +106,9 @@ def down(state_dir: str, purge: bool) -> None:
 @output.json_option
 def status(state_dir: str, as_json: bool) -> int:
     """Tell what of the platform is up; the exit code is 1 if something is down."""
+    from stackyard.local import platform as local
+    from stackyard.local import status as looks
+
     state = State(state_dir)
     platform = local.Platform(state, settings.read(state), output.Progress(quiet=True))
     parts = looks.parts(platform)

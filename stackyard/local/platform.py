@@ -30,7 +30,6 @@ from stackyard.local.addresses import Address
 from stackyard.local.state import State
 from stackyard.local.supervisor import Program, Supervisor
 from stackyard.model import errors
-from stackyard.store import Store
 
 ANSWER_SECONDS = 60
 RECIPES = ("registry", "haproxy", "node", "python", "redis")
@@ -160,6 +159,8 @@ def _configure(platform: Platform) -> None:
 
 
 def _prepare_databases(platform: Platform) -> None:
+    from stackyard.store import Store  # noqa: PLC0415  (half a second of imports that `status` can do without)
+
     state, options = platform.state, platform.options
     Store(settings.read(state).database.connection).migrate()
     if settings.own_identity(options):
