@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -25,7 +24,6 @@ from stackyard.model.ports import NodeAccess
 T = TypeVar("T")
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 20.0
-_CONNECTING = threading.Lock()
 
 
 class NodeEngine:
@@ -33,8 +31,7 @@ class NodeEngine:
 
     def __init__(self, node: NodeAccess) -> None:
         self.node = node
-        with _CONNECTING:  # two first connections at once would write the same certificate files
-            self._session = connect(node).api
+        self._session = connect(node).api
         self._url = f"{self._session.base_url}/v{self._session.api_version}"
 
     def get(self, path: str, **params: str | int) -> Any:

@@ -34,7 +34,8 @@ _CODES = {126: " (its command can't be executed)", 127: " (its command was not f
 class Container:
     """A container as its node lists it; `details` is the engine's inspection, made of exited ones only.
 
-    `proved` tells that its health check has succeeded before its engine asked for the first time.
+    `proved` tells that its health check has succeeded before its engine asked for the first time. That counts for
+    what is routed; what is used by name has no name before the engine's own word.
     """
 
     node: NodeAccess
@@ -159,7 +160,7 @@ def _state(container: Container, endpoint: str | None) -> str:
         return "unhealthy"
     if state != "running" or (spec.PORT in container.labels and endpoint is None):
         return "starting"
-    if container.proved:
+    if container.proved and endpoint:
         return "running"
     return next((word for mark, word in _HEALTH.items() if mark in container.listed["Status"]), "running")
 

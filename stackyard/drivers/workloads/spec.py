@@ -6,6 +6,7 @@ Called by `swarm.py`; pure, knows no connection.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ SWARM_TASK = "com.docker.swarm.task.id"
 SWARM_TASK_NAME = "com.docker.swarm.task.name"
 
 RESTART_SECONDS = 1.0
+LONGEST_INTERVAL = 5.0
 LOG_DRIVER = {"Name": "json-file", "Options": {"max-size": "10m", "max-file": "3"}}
 
 
@@ -123,14 +125,19 @@ def mount(app_id: str, asked: Mount) -> dict[str, Any]:
 
 
 def healthcheck(asked: HealthCheck) -> dict[str, Any]:
-    """Return Docker's form of a Compose health check; an empty `Test` keeps the image's own."""
+    """Return Docker's form of a Compose health check; an empty `Test` keeps the image's own.
+
+    The engine checks first after a whole interval, and swarm gives a container its name on the network only
+    then. So a long interval is divided, and the number of failures that count as one ill container grows with it.
+    """
     if asked.disabled:
         return {"Test": ["NONE"]}
+    parts = max(1, math.ceil(asked.interval / LONGEST_INTERVAL))
     return {
         "Test": list(asked.test),
-        "Interval": nanoseconds(asked.interval),
+        "Interval": nanoseconds(asked.interval / parts),
         "Timeout": nanoseconds(asked.timeout),
-        "Retries": asked.retries,
+        "Retries": asked.retries * parts,
         "StartPeriod": nanoseconds(asked.start_period),
     }
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -83,6 +84,13 @@ def test_everything_that_can_be_asked_for() -> None:
         "StartPeriod": 4 * second,
     }
     assert spec.limits(asked.service) == {"NanoCPUs": 250_000_000, "MemoryBytes": 1 << 20}
+
+
+def test_a_long_interval_is_divided_and_its_failures_still_take_as_long() -> None:
+    check = spec.healthcheck(HealthCheck(("CMD", "true"), interval=30, retries=3))
+    assert (check["Interval"], check["Retries"]) == (5_000_000_000, 18)
+    short = spec.healthcheck(HealthCheck(("CMD", "true"), interval=2, retries=5))
+    assert (short["Interval"], short["Retries"]) == (2_000_000_000, 5)
 
 
 def test_a_disabled_check_overrides_the_image_s_own() -> None:
@@ -220,6 +228,14 @@ def test_it_is_not_running_until_its_port_is_published() -> None:
     assert seen([], [container(Ports=[])]) == [("starting", "")]
     (found,) = observe.runs([service()], [], [container()], {}, NOW)
     assert [(each.endpoint, each.slot, each.id) for each in found.tasks] == [("192.0.2.1:32768", 1, "t1")]
+
+
+def test_an_early_proof_counts_for_what_is_routed_only() -> None:
+    starting = dataclasses.replace(container("running", "Up 1 second (health: starting)"), proved=True)
+    assert seen([], [starting]) == [("running", "")]
+    unrouted = {key: value for key, value in starting.labels.items() if key != spec.PORT}
+    named = dataclasses.replace(starting, listed={**starting.listed, "Labels": unrouted})
+    assert seen([], [named]) == [("starting", "")]
 
 
 def test_what_swarm_takes_away_is_not_counted() -> None:

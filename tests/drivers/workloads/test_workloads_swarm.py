@@ -73,6 +73,22 @@ def test_services_find_each_other_by_name_across_releases(world: World) -> None:
     world.until(lambda: output(world, "web").count("release 1") == 2)
 
 
+def test_what_is_ready_has_its_name_and_what_is_routed_is_ready_before_the_first_interval(world: World) -> None:
+    check = HealthCheck(("CMD-SHELL", "wget -q -O - http://localhost:8000/"), interval=4.0, timeout=2.0)
+    web = world.run(SERVE, 1, port=8000, healthcheck=check)
+    world.start(web)
+    begun = time.monotonic()
+    world.ready(web)
+    assert time.monotonic() - begun < 4.0
+    database = world.run(SERVE, 1, release=2, name="redis", healthcheck=check)
+    world.start(database)
+    world.ready(database)
+    client = world.run(shell("wget -q -O - http://redis:8000/; sleep 1000"), 1, release=3, name="client")
+    world.start(client)
+    world.until(lambda: output(world, "client"))
+    assert output(world, "client") == ["release 2"]
+
+
 def test_a_volume_stays_on_its_node_and_keeps_its_data(world: World) -> None:
     node = world.access.nodes[-1].name
     options = {"name": "db", "mounts": (Mount("data", "/data"),), "pin": node}

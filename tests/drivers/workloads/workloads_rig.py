@@ -93,6 +93,7 @@ def _image(outer: docker.DockerClient) -> docker.models.images.Image:
         packed = b"".join(source.get_archive("/bin/busybox")[0])
     finally:
         source.remove()
+        outer.images.remove(full.id, force=True)
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         binary = archive.extractfile("busybox").read()
     links = {f"bin/{command}": "busybox" for command in COMMANDS.split()}
