@@ -18,11 +18,11 @@ from stackyard.model import errors
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module:attribute, the line in --help, told here so that help imports nothing)
-    "up": ("stackyard.cli.platform:up", "Start the one-machine platform, or repair it."),
-    "down": ("stackyard.cli.platform:down", "Stop the platform; data stays unless --purge."),
-    "status": ("stackyard.cli.platform:status", "Tell what of the platform is up."),
-    "env": ("stackyard.cli.platform:env", 'Print exports for your shell: eval "$(stackyard env)".'),
-    "images": ("stackyard.cli.images:images", "Build and list the platform's images."),
+    "up": ("stackyard.local.cli.platform:up", "Start the one-machine platform, or repair it."),
+    "down": ("stackyard.local.cli.platform:down", "Stop the platform; data stays unless --purge."),
+    "status": ("stackyard.local.cli.platform:status", "Tell what of the platform is up."),
+    "env": ("stackyard.local.cli.platform:env", 'Print exports for your shell: eval "$(stackyard env)".'),
+    "images": ("stackyard.local.cli.images:images", "Build and list the platform's images."),
     "cluster": ("stackyard.cli.clusters:cluster", "Make, list and delete clusters."),
     "push": ("stackyard.cli.applications:push", "Build a folder or git repository and deploy it."),
     "apps": ("stackyard.cli.applications:apps", "List applications."),
