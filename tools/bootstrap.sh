@@ -10,7 +10,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-TEST_COMMANDS='dockerd mmdebstrap mariadbd mariadb-install-db pg_ctl'
+TEST_COMMANDS='dockerd mmdebstrap mariadbd mariadb-install-db my_print_defaults pg_ctl'
 EXTRAS='.[local,mariadb,postgresql,test]'
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -29,8 +29,17 @@ install_packages() {
     fi
     say "installing $*"
     apt-get -o DPkg::Lock::Timeout=300 -qq update >&2 9<&- || say 'apt-get update failed; going on with the lists there are'
-    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -qq -y --no-install-recommends \
+    case " $* " in *' postgresql '*) no_database_of_its_own ;; esac
+    DEBIAN_FRONTEND=noninteractive apt-get -o Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=300 -qq -y --no-install-recommends \
         install "$@" >&2 </dev/null 9<&- || fail "apt-get could not install $*; its words are above"
+}
+
+# The tests start servers in folders of their own: the package need not make and start one for the whole machine.
+no_database_of_its_own() {
+    settings=/etc/postgresql-common/createcluster.conf
+    [ ! -e "$settings" ] || return 0
+    mkdir -p "$(dirname "$settings")"
+    echo 'create_main_cluster = false' >"$settings"
 }
 
 # The first Python that is new enough and can make virtual environments.
@@ -48,6 +57,7 @@ package_of() {
     case $1 in
         dockerd) echo docker.io ;;
         mariadbd | mariadb-install-db) echo mariadb-server-core ;;
+        my_print_defaults) echo mariadb-client-core ;;
         pg_ctl) echo postgresql ;;
         *) echo "$1" ;;
     esac
