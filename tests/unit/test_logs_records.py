@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackyard.drivers.workloads.follow import since_parameter
 from stackyard.drivers.workloads.records import LONGEST, Record, Records, exact
+from stackyard.drivers.workloads.sources import since_parameter
 
 AT = "2026-01-01T00:00:00.000000001Z"
 LATER = "2026-01-01T00:00:00.100000000Z"

@@ -18,7 +18,7 @@ from typing import Any
 from stackyard.drivers.workloads import images, observe, placement, spec
 from stackyard.drivers.workloads.api import NodeEngine, everywhere, labelled
 from stackyard.drivers.workloads.events import Hub
-from stackyard.drivers.workloads.follow import LogStream, read, read_all
+from stackyard.drivers.workloads.follow import LogStream
 from stackyard.drivers.workloads.observe import Container
 from stackyard.drivers.workloads.probes import Probes
 from stackyard.drivers.workloads.reach import Reach, flat, nothing
@@ -33,6 +33,7 @@ from stackyard.drivers.workloads.resources import (
     remove_volumes,
     resolvable,
 )
+from stackyard.drivers.workloads.sources import read, read_all
 from stackyard.model import errors
 from stackyard.model.ports import ClusterAccess, LogLine, Registry, Run, RunSeen
 
