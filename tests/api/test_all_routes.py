@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What holds for every route of every family: the tables themselves are walked, so that a new route is tested too."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stackyard.api import application_deployment, container_infra
+from stackyard.api.call import Body, Family, Route
+from tests.api.world import OTHER, READER, World
+
+FAMILIES: tuple[Family, ...] = (container_infra.routes.FAMILY, application_deployment.routes.FAMILY)
+ALL = [(family, route) for family in FAMILIES for route in family.routes]
+PRIVATE = [(family, route) for family, route in ALL if route.rule]
+WITH_OBJECT = [(family, route) for family, route in PRIVATE if "{" in route.path and "pack" not in route.path]
+WITH_BODY = [(family, route) for family, route in PRIVATE if route.body is Body.JSON]
+LATEST = {"OpenStack_API_Version": "container-infra latest"}
+
+
+def name(case: tuple[Family, Route]) -> str:
+    return f"{case[1].method} {case[0].name}{case[1].path}"
+
+
+def path(family: Family, route: Route, **names: str) -> str:
+    filled = {"template": "t-one", "cluster": "one", "nodegroup": "default-worker", "app": "shop", "workflow": "1"}
+    return family.prefix + route.path.format(**{**filled, "pack": "python", **names})
+
+
+def well_formed(family: Family, answer: Any) -> bool:
+    """Tell whether an error is told in the family's own words."""
+    if family.name == "container-infra":
+        return set(answer.json["errors"][0]) >= {"title", "links", "code"}
+    return set(answer.json) == {"faultcode", "faultstring", "debuginfo"}
+
+
+def body_of(route: Route) -> Any:
+    """Return a body that the route's schema takes, so that only the object is in question."""
+    samples: dict[str, Any] = {
+        "/v1/clusters/{cluster}/actions/resize": {"node_count": 1},
+        "/v1/clusters/{cluster}/nodegroups": {"name": "more"},
+        "/v1/apps/{app}/workflows": {"source": {"repository": "https://example.org/a.git"}},
+        "/v1/apps/{app}/scale": {"web": 1},
+        "/v1/apps/{app}/config": {"A": "b"},
+        "/v1/apps/{app}": {"description": "x"},
+    }
+    patch = [{"op": "replace", "path": "/node_count", "value": 2}]
+    return samples.get(route.path, patch) if route.body is Body.JSON else None
+
+
+@pytest.fixture
+def full(world: World) -> World:
+    """A world with one of everything, all of project demo."""
+    world.cluster()
+    world.release(world.application())
+    return world
+
+
+@pytest.mark.parametrize("case", PRIVATE, ids=name)
+@pytest.mark.parametrize("token", ["", "nonsense"])
+def test_no_token_or_a_bad_one_is_401_in_the_familys_own_words(
+    world: World, case: tuple[Family, Route], token: str
+) -> None:
+    family, route = case
+    answer = world.call(route.method, path(family, route), body_of(route), token, **LATEST)
+    assert answer.status_code == 401
+    assert well_formed(family, answer)
+    assert answer.headers["X-OpenStack-Request-Id"].startswith("req-")
+
+
+@pytest.mark.parametrize("case", WITH_OBJECT, ids=name)
+def test_another_projects_things_do_not_exist(full: World, case: tuple[Family, Route]) -> None:
+    family, route = case
+    theirs = full.call(route.method, path(family, route), body_of(route), OTHER, **LATEST)
+    absent = full.call(
+        route.method, path(family, route, app="none", cluster="none", template="none"), body_of(route), OTHER, **LATEST
+    )
+    assert theirs.status_code == absent.status_code == 404
+    assert well_formed(family, theirs)
+    # By its id, too, and with nothing that tells it from what never was.
+    assert {key for key, _ in theirs.headers} == {key for key, _ in absent.headers}
+
+
+def test_lists_of_another_project_are_empty(full: World) -> None:
+    for where, key in (("clusters", "clusters"), ("clustertemplates", "clustertemplates")):
+        assert full.call("GET", f"/container-infra/v1/{where}", token=OTHER).json[key] == []
+    assert full.call("GET", "/application-deployment/v1/apps", token=OTHER).json == []
+
+
+@pytest.mark.parametrize("case", WITH_BODY, ids=name)
+@pytest.mark.parametrize(
+    "body", [b"{", b"nonsense", b"\xff\xfe", b'"text"', b"17", b"null", b"[]", b'{"no_such_field": 1}', b"[" * 5000]
+)
+def test_a_body_that_is_not_what_it_should_be_is_400(full: World, case: tuple[Family, Route], body: bytes) -> None:
+    family, route = case
+    if body == b"[]" and route.method == "PATCH" and family.name == "container-infra":
+        return  # an empty list of changes is a list of changes
+    answer = full.call(route.method, path(family, route), body, **LATEST)
+    assert answer.status_code == 400, answer.text
+    assert well_formed(family, answer)
+
+
+@pytest.mark.parametrize("case", [case for case in WITH_OBJECT if case[1].method != "GET"], ids=name)
+def test_readers_change_nothing(full: World, case: tuple[Family, Route]) -> None:
+    family, route = case
+    assert full.call(route.method, path(family, route), body_of(route), READER, **LATEST).status_code == 403
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_unknown_routes_and_methods_are_told_in_the_familys_own_words(world: World, family: Family) -> None:
+    for method, where, status in (("GET", "/v1/nothing", 404), ("DELETE", "/v1", 405)):
+        answer = world.call(method, family.prefix + where)
+        assert answer.status_code == status
+        assert well_formed(family, answer)
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats(allow_nan=False) | st.text(max_size=300),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = sorted({field for _, route in WITH_BODY for field in (route.schema or {}).get("properties", {})})
+
+
+@pytest.mark.parametrize("case", WITH_BODY, ids=name)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_body_makes_a_server_error(full: World, case: tuple[Family, Route], data: st.DataObject) -> None:
+    family, route = case
+    own = sorted((route.schema or {}).get("properties", {})) or FIELDS
+    body = data.draw(st.dictionaries(st.sampled_from(own), values, max_size=4) | values)
+    answer = full.call(route.method, path(family, route), json.dumps(body).encode(), **LATEST)
+    assert answer.status_code < 500, (body, answer.text)
+
+
+@pytest.mark.parametrize("case", WITH_OBJECT, ids=name)
+@pytest.mark.parametrize("ident", ["a" * 300, "%00", "%F0%9F%92%A9", "..", "-1", "1" * 40, "%27%20OR%201=1"])
+def test_no_name_makes_a_server_error(full: World, case: tuple[Family, Route], ident: str) -> None:
+    family, route = case
+    names = dict.fromkeys(("template", "cluster", "nodegroup", "app", "workflow"), ident)
+    answer = full.call(route.method, path(family, route, **names), body_of(route), **LATEST)
+    assert answer.status_code in (400, 404, 405)
