@@ -25,7 +25,7 @@ from stackyard.model.ports import Member, NodeAccess
 LOOK_SECONDS = 2
 DEMOTE_SECONDS = 15
 RAFT_PORT = 2377
-TASK_HISTORY = 2
+TASK_HISTORY = 5  # a crash loop must be seen to be one
 SETTLED = ("active", "pending")
 
 
