@@ -96,14 +96,15 @@ class Builds(Passive):
         """Write the reason where people look for it: at the log's end."""
         with BuildLog(self.store, record.id) as log:
             log(f"error: {reason}\n")
-        return Change(record)
+        return Change(record, also=lambda tx: tx.builds.nudge_unfinished(record.app_id))
 
     def reached(self, record: Build, seen: steps.Seen) -> Change[Build]:
         """Note that all steps are done, and how long the deployment took."""
         with self.store.reading() as tx:
             release = tx.releases.number(record.app_id, record.observed.release)
         deployed = (utcnow() - release.created_at).total_seconds()
-        return _timed(_advance(record, Step.DONE), Step.DEPLOY, deployed)
+        done = _timed(_advance(record, Step.DONE), Step.DEPLOY, deployed)
+        return dataclasses.replace(done, also=lambda tx: tx.builds.nudge_unfinished(record.app_id))
 
     def removed(self, record: Build, tx: Transaction) -> None:
         """Let the application's own removal go on."""

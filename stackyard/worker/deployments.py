@@ -88,13 +88,14 @@ class Deployments(Passive):
         if access is None:
             time.sleep(action.seconds)
         else:
-            self.workloads.wait(access, record.app_id, max(action.seconds, 0.1))
+            self.workloads.wait(access, record.app_id, max(action.seconds, 0.15))
 
     def failed(self, record: Deployment, reason: str) -> Change[Deployment]:
         """Go back to the release that serves: the next look stops what was new."""
 
         def go_back(tx: Transaction) -> None:
             tx.deployments.go_back(record)
+            tx.builds.nudge_unfinished(record.app_id)
 
         return Change(record, also=go_back)
 

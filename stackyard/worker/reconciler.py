@@ -130,7 +130,7 @@ class Reconciler(Generic[R, S]):
             if self._overdue(record):
                 return self._give_up(lease, record, f"timed out while {action.describe()}")
             if isinstance(action, Wait):
-                if time.monotonic() - waiting_since > HOLD_SECONDS:
+                if action.nudged or time.monotonic() - waiting_since > HOLD_SECONDS:
                     raise errors.Retry(action.describe(), after=action.seconds)
                 self.noun.wait(record, action)
                 record = self.leases.refresh(lease)

@@ -10,11 +10,12 @@ Distribution's, https://distribution.github.io/distribution/spec/auth/jwt/).
 from __future__ import annotations
 
 import base64
+import functools
 import pathlib
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import docker
 import docker.errors
@@ -22,6 +23,7 @@ import jwt
 import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from stackyard.model import errors
 
@@ -56,7 +58,8 @@ class Signer:
 
     def __init__(self, key: str, certificate: str) -> None:
         """Take both as PEM text."""
-        self._key = key
+        # Loaded once: checking an RSA key takes longer than a whole push may spend on the registry.
+        self._key = cast(RSAPrivateKey, serialization.load_pem_private_key(key.encode(), password=None))
         loaded = x509.load_pem_x509_certificate(certificate.encode())
         self._chain = [base64.b64encode(loaded.public_bytes(serialization.Encoding.DER)).decode()]
 
@@ -74,6 +77,10 @@ class Signer:
             "access": [_scope(name, actions) for name, actions in access],
         }
         return jwt.encode(claims, self._key, algorithm="RS256", headers={"x5c": self._chain})
+
+
+_signer_of = functools.lru_cache(maxsize=4)(Signer)
+"""Signers by what the files say, so that a new key counts at once."""
 
 
 def _scope(name: str, actions: Sequence[str]) -> dict[str, object]:
@@ -178,7 +185,7 @@ class DistributionRegistry:
             key, certificate = (self._secrets / "token.key").read_text(), (self._secrets / "token.crt").read_text()
         except OSError as error:
             raise errors.Unavailable(f"the registry's signing key can't be read: {error}; run 'stackyard up'") from None
-        return Signer(key, certificate)
+        return _signer_of(key, certificate)
 
     def _network(self, cluster_id: str) -> str:
         return f"{self._instance}-{cluster_id[:8]}"

@@ -21,10 +21,14 @@ class Action:
 
 @dataclasses.dataclass(frozen=True)
 class Wait(Action):
-    """Nothing to do but wait for the world; look again after at most `seconds`."""
+    """Nothing to do but wait for the world; look again after at most `seconds`.
+
+    `nudged` tells that what is waited for will make the row due: it need not be held until then.
+    """
 
     reason: str
     seconds: float = 0.05
+    nudged: bool = False
 
     def describe(self) -> str:
         """Return what is waited for."""

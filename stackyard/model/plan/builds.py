@@ -65,7 +65,7 @@ def plan_build(build: Build, seen: Seen) -> list[Action]:
 
 def _plan_turn(seen: Seen) -> list[Action]:
     if seen.earlier:
-        return [Wait("waiting for the push before this one", 0.2)]
+        return [Wait("waiting for the push before this one", 1.0, nudged=True)]
     return [] if seen.cluster_ready else [Wait("waiting for the cluster", 0.5)]
 
 
@@ -83,7 +83,7 @@ def _plan_deployment(release: int, seen: Seen) -> list[Action]:
     if deployment is None or deployment.serving == release:
         return []
     if deployment.release == release:
-        return [Wait(deployment.status_reason or "waiting for the release to be ready")]
+        return [Wait(deployment.status_reason or "waiting for the release to be ready", 1.0, nudged=True)]
     if max(deployment.release, deployment.serving) > release:
         return []  # a newer wish took over; this one is history
     return [Abandon(deployment.status_reason or f"release {release} did not become ready")]
