@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import functools
 import typing
-from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar, cast
 
 import cattrs
 import sqlalchemy as sa
+
+from stackyard.model.phase import Phase
 
 T = TypeVar("T")
 
@@ -22,9 +23,7 @@ converter.register_structure_hook(datetime.datetime, lambda value, _: datetime.d
 converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
 
 
-@functools.cache
-def _hints(cls: typing.Hashable) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
+_readers: dict[tuple[int, tuple[str, ...]], Callable[[Sequence[Any]], Any]] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,15 +52,33 @@ class Mapper(Generic[T]):
 
     def from_row(self, row: sa.RowMapping) -> T:
         """Return the record that a row holds; scheduling columns are left out."""
-        hints = _hints(typing.cast(typing.Hashable, self.cls))
-        values: dict[str, Any] = {}
-        for column, names in self.documents.items():
-            kept = {name: value for name, value in row[column].items() if name in names}
-            values.update({name: converter.structure(value, hints[name]) for name, value in kept.items()})
-        for name in hints.keys() & row.keys() - self.documents.keys():
-            value = row[name]
-            values[name] = hints[name](value) if name == "phase" else value
-        return self.cls(**values)
+        return self.reader(tuple(row.keys()))(tuple(row.values()))
+
+    def reader(self, names: tuple[str, ...]) -> Callable[[Sequence[Any]], T]:
+        """Return what turns rows with these columns into records; made once per mapper, for lists are long."""
+        key = (id(self), names)
+        if key not in _readers:
+            _readers[key] = self._reader(names)
+        return cast(Callable[[Sequence[Any]], T], _readers[key])
+
+    def _reader(self, names: tuple[str, ...]) -> Callable[[Sequence[Any]], T]:
+        hints = typing.get_type_hints(self.cls)
+        plain = [(name, at) for at, name in enumerate(names) if name in hints and name not in self.documents]
+        documents = [(names.index(column), fields) for column, fields in self.documents.items()]
+        hooks = {name: converter.get_structure_hook(hints[name]) for _, fields in documents for name in fields}
+        phased = names.index("phase") if "phase" in hints and "phase" in names else None
+
+        def read(row: Sequence[Any]) -> T:
+            values = {name: row[at] for name, at in plain}
+            for at, fields in documents:
+                for name, value in row[at].items():
+                    if name in fields:
+                        values[name] = hooks[name](value, hints[name])
+            if phased is not None:
+                values["phase"] = Phase(row[phased])
+            return self.cls(**values)
+
+        return read
 
 
 def mapper(cls: type[T], table: sa.Table, **owned: frozenset[str]) -> Mapper[T]:

@@ -104,7 +104,9 @@ class Repository(Generic[T]):
         statement = self.table.select().where(*where)
         if page:
             statement = self._paged(statement, page)
-        return [self.mapper.from_row(row) for row in self.connection.execute(statement).mappings()]
+        result = self.connection.execute(statement)
+        read = self.mapper.reader(tuple(result.keys()))
+        return [read(row) for row in result]
 
     def _paged(self, statement: sa.Select[Any], page: Page) -> sa.Select[Any]:
         if page.sort not in self.table.c:
