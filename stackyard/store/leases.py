@@ -88,7 +88,10 @@ class Leases:
         """Hold the row for another lease; raises Fenced when somebody else has it."""
         until = time.time() + self.seconds
         with self.store.saving() as tx:
-            if not self._update(self.rows(tx), lease.object_id, lease.epoch, {"lease_until": until}):
+            rows = self.rows(tx)
+            # The keeper's thread may come just after the row was given back: what is free must stay free.
+            held = rows.table.c.lease_until > 0
+            if not self._update(rows, lease.object_id, lease.epoch, {"lease_until": until}, held):
                 raise errors.Fenced(lease.object_id)
         return dataclasses.replace(lease, until=until)
 
@@ -151,9 +154,16 @@ class Leases:
             also(tx)
             rows.delete(lease.object_id)
 
-    def _update(self, rows: Scheduled[Any], object_id: str, epoch: int, values: dict[str, Any]) -> bool:
+    def _update(
+        self,
+        rows: Scheduled[Any],
+        object_id: str,
+        epoch: int,
+        values: dict[str, Any],
+        *where: sa.ColumnElement[bool],
+    ) -> bool:
         table = rows.table
-        statement = table.update().where(table.c.id == object_id, table.c.epoch == epoch).values(values)
+        statement = table.update().where(table.c.id == object_id, table.c.epoch == epoch, *where).values(values)
         return rows.connection.execute(statement).rowcount == 1
 
     def _held(self, rows: Scheduled[Any], lease: Lease) -> sa.RowMapping:

@@ -131,6 +131,18 @@ def test_a_nudge_during_the_work_is_not_lost(store: Store) -> None:
     leases.remove(*again)
 
 
+def test_a_lease_renewed_too_late_does_not_lock_the_row(store: Store) -> None:
+    leases = Leases(store, lambda tx: tx.clusters, 30.0)
+    cluster(store, "renewed")
+    lease, _ = leases.acquire()
+    leases.release(lease, after=0)
+    with pytest.raises(errors.Fenced):
+        leases.renew(lease)
+    again = leases.acquire()
+    assert again is not None
+    leases.remove(*again)
+
+
 def test_two_at_once_never_take_the_same_row(store: Store) -> None:
     leases = Leases(store, lambda tx: tx.clusters, 30.0)
     wanted = {cluster(store, f"c{n}").id for n in range(20)}
