@@ -46,7 +46,7 @@ class Builds:
         """Return a push of the application by id or number; raises NotFound."""
         with self.store.reading() as tx:
             if ident.isascii() and ident.isdigit() and len(ident) < 10:
-                return tx.builds.numbered(app.id, int(ident))
+                return tx.builds.number(app.id, int(ident))
             build = tx.builds.get(ident)
             if build.app_id != app.id:
                 raise errors.NotFound(f"there is no workflow '{ident}'")

@@ -5,13 +5,10 @@ from __future__ import annotations
 
 import dataclasses
 
-import sqlalchemy as sa
-
-from stackyard.model import errors
 from stackyard.model.applications import Application, Deployment, Release
 from stackyard.store import tables
 from stackyard.store.mapping import mapper
-from stackyard.store.records import Repository, Scheduled
+from stackyard.store.records import Numbered, Scheduled
 
 
 class Applications(Scheduled[Application]):
@@ -21,7 +18,7 @@ class Applications(Scheduled[Application]):
     mapper = mapper(Application, tables.applications, observed=frozenset({"extra"}))
 
 
-class Releases(Repository[Release]):
+class Releases(Numbered[Release]):
     """Rows of releases; they are never changed."""
 
     word = "release"
@@ -30,21 +27,6 @@ class Releases(Repository[Release]):
     def newest(self, app_id: str) -> list[Release]:
         """Return all releases of an application, newest first."""
         return sorted(self.list(app_id=app_id), key=lambda release: -release.number)
-
-    def number(self, app_id: str, number: int) -> Release:
-        """Return release `number`; raises NotFound."""
-        found = self.select(self.table.c.app_id == app_id, self.table.c.number == number)
-        if not found:
-            raise errors.NotFound(f"there is no release {number}")
-        return found[0]
-
-    def next_number(self, app_id: str) -> int:
-        """Return the number that the next release of an application gets."""
-        table = self.table
-        newest = self.connection.execute(
-            sa.select(sa.func.max(table.c.number)).where(table.c.app_id == app_id)
-        ).scalar()
-        return (newest or 0) + 1
 
 
 class Deployments(Scheduled[Deployment]):

@@ -7,33 +7,18 @@ import time
 
 import sqlalchemy as sa
 
-from stackyard.model import errors, phase
+from stackyard.model import phase
 from stackyard.model.builds import Build
 from stackyard.store import tables
 from stackyard.store.mapping import mapper
-from stackyard.store.records import Scheduled
+from stackyard.store.records import Numbered, Scheduled
 
 
-class Builds(Scheduled[Build]):
+class Builds(Scheduled[Build], Numbered[Build]):
     """Rows of builds; `observed` is the worker's."""
 
     word = "build"
     mapper = mapper(Build, tables.builds, observed=frozenset({"observed"}))
-
-    def numbered(self, app_id: str, number: int) -> Build:
-        """Return build `number` of an application; raises NotFound."""
-        found = self.select(self.table.c.app_id == app_id, self.table.c.number == number)
-        if not found:
-            raise errors.NotFound(f"there is no workflow {number}")
-        return found[0]
-
-    def next_number(self, app_id: str) -> int:
-        """Return the number that the next build of an application gets."""
-        table = self.table
-        newest = self.connection.execute(
-            sa.select(sa.func.max(table.c.number)).where(table.c.app_id == app_id)
-        ).scalar()
-        return (newest or 0) + 1
 
     def unfinished_before(self, build: Build) -> bool:
         """Tell whether an earlier build of the same application is still under way."""

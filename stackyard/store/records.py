@@ -128,6 +128,23 @@ class Repository(Generic[T]):
         return sa.or_(first > marker[0], sa.and_(first == marker[0], second > marker[1]))
 
 
+class Numbered(Repository[T]):
+    """Rows that an application counts from 1."""
+
+    def number(self, app_id: str, number: int) -> T:
+        """Return the one with this number; raises NotFound."""
+        found = self.select(self.table.c.app_id == app_id, self.table.c.number == number)
+        if not found:
+            raise errors.NotFound(f"there is no {self.word} {number}")
+        return found[0]
+
+    def next_number(self, app_id: str) -> int:
+        """Return the number that the next one gets."""
+        table = self.table
+        newest = sa.select(sa.func.max(table.c.number)).where(table.c.app_id == app_id)
+        return (self.connection.execute(newest).scalar() or 0) + 1
+
+
 class Scheduled(Repository[R]):
     """Rows that the worker looks after."""
 

@@ -29,9 +29,7 @@ def seen_run(wanted: Run, state: str = "running", count: int | None = None) -> R
         Replica(f"{wanted.name}.{slot}", wanted.name, wanted.service.name, slot, "n", state, f"10.0.0.1:{slot}")
         for slot in range(number)
     )
-    return RunSeen(
-        wanted.name, "app", wanted.service.name, wanted.release, wanted.digest, wanted.replicas, tasks=tasks
-    )
+    return RunSeen(wanted.name, "app", wanted.service.name, wanted.release, wanted.digest, wanted.replicas, tasks=tasks)
 
 
 def deployment(**values: object) -> Deployment:
