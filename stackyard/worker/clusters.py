@@ -15,7 +15,6 @@ from stackyard.model.phase import Phase, Trigger
 from stackyard.model.plan import Action
 from stackyard.model.plan import clusters as steps
 from stackyard.model.ports import Engine, Machine, Machines, MachineSpec, Member, NodeAccess, Registry, TLSPair
-from stackyard.model.records import utcnow
 from stackyard.store import Store, Transaction
 from stackyard.store.clusters import Clusters as Rows
 from stackyard.worker.reconciler import Change, Passive
@@ -187,7 +186,7 @@ def _settle(tx: Transaction, record: Cluster, trigger: Trigger, reason: str | No
         if after is Phase.GONE:
             tx.nodegroups.delete(group.id)
         else:
-            tx.nodegroups.save(dataclasses.replace(group, phase=after, status_reason=reason, updated_at=utcnow()))
+            tx.nodegroups.save(dataclasses.replace(group, phase=after, status_reason=reason))
 
 
 def _parallel(function: Callable[[T], V], items: Sequence[T]) -> list[V]:
