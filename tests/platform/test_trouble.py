@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A full disk in the middle of a build, and two pushes of one application at once."""
+"""A full disk in the middle of a build, two pushes of one application at once, a push of a git URL."""
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -103,3 +105,29 @@ def test_two_pushes_at_once_come_one_after_the_other(shell: Shell, nodes: list[A
     text = shell.ok("events", "trouble")
     done = text.index(f"release {older['release']} serves")
     assert done < text.index(f"release {newest['release']} asked for"), "the second began before the first was done"
+
+
+@pytest.fixture
+def repository(tmp_path: pathlib.Path) -> Iterator[str]:
+    """A git server on loopback with one repository; gives its URL."""
+    work = write(tmp_path / "served", "from git")
+    identity = ["-c", "user.name=Test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false"]
+    for words in (["init", "-q", "-b", "main"], ["add", "-A"], [*identity, "commit", "-q", "-m", "one"]):
+        subprocess.run(["git", "-C", str(work), *words], check=True)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = [f"--base-path={tmp_path}", f"--port={port}", "--listen=127.0.0.1", "--export-all", "--reuseaddr"]
+    server = subprocess.Popen(["git", "daemon", *options])
+    yield f"git://127.0.0.1:{port}/served/.git"
+    server.terminate()
+    server.wait()
+
+
+def test_a_git_url_is_fetched_by_the_platform(shell: Shell, nodes: list[Any], repository: str) -> None:
+    words = ["push", repository, "--app", "trouble", "--revision", "main"]
+    result = json.loads(shell.ok(*words, "--json"))
+    assert len(result["revision"]) == 40
+    assert served(shell) == "from git"
+    assert "no-such-branch" in shell.refused(*words[:-1], "no-such-branch")
+    assert served(shell) == "from git"
