@@ -43,7 +43,7 @@ class Intents:
             clusters=Clusters(store, rules),
             nodegroups=NodeGroups(store),
             applications=Applications(store, rules),
-            builds=Builds(store, rules),
+            builds=Builds(store, secrets, rules),
             releases=Releases(store, secrets, rules),
             deployments=Deployments(store),
         )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from stackyard.intents.applications import living
@@ -11,15 +12,18 @@ from stackyard.model import errors
 from stackyard.model.applications import Application
 from stackyard.model.builds import Build, Source
 from stackyard.model.phase import IN_PROGRESS
+from stackyard.model.ports import Secrets
 from stackyard.model.records import Caller
+from stackyard.model.sources import without_password
 from stackyard.store import Store
 
 
 class Builds:
     """Intents on builds."""
 
-    def __init__(self, store: Store, rules: Rules) -> None:
+    def __init__(self, store: Store, secrets: Secrets, rules: Rules) -> None:
         self.store = store
+        self.secrets = secrets
         self.rules = rules
 
     def push(self, caller: Caller, ident: str, source: Source) -> Build:
@@ -32,10 +36,16 @@ class Builds:
                 name=f"{app.name}-{number}",
                 app_id=app.id,
                 number=number,
-                source=source,
+                source=self._without_secrets(source),
                 deadline=within(self.rules.build_seconds),
             )
             return tx.builds.insert(build)
+
+    def _without_secrets(self, source: Source) -> Source:
+        shown = without_password(source.repository)
+        if shown == source.repository:
+            return source
+        return dataclasses.replace(source, repository=shown, sealed=self.secrets.seal(source.repository))
 
     def list(self, app: Application) -> Sequence[Build]:
         """Return the pushes of an application, newest first."""

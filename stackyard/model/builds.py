@@ -15,12 +15,14 @@ class Source:
     """Either an uploaded archive (`digest`, sha256 of the gzip'd tar) or a git repository.
 
     A git source has `repository` and `revision` (branch, tag or commit; empty: the default branch);
-    `digest` is then filled when it has been fetched.
+    `digest` is then filled when it has been fetched. Where the URL holds a password, `repository` is without it
+    and `sealed` is the whole URL, sealed.
     """
 
     repository: str = ""
     revision: str = ""
     digest: str = ""
+    sealed: str = ""
 
 
 class Step(enum.StrEnum):

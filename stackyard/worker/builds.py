@@ -114,7 +114,8 @@ class Builds(Passive):
         source = record.source
         if source.digest:
             return _advance(record, Step.DETECT, digest=source.digest, revision=source.revision)
-        digest, commit = self.sources.fetch(source.repository, source.revision, log)
+        url = self.authorities.secrets.open(source.sealed) if source.sealed else source.repository
+        digest, commit = self.sources.fetch(url, source.revision, log)
         return _advance(record, Step.DETECT, digest=digest, revision=commit)
 
     def _detect(self, record: Build, _action: object, log: Log) -> Change[Build]:
