@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 PLATFORM = ("library/", "stackyard/")
-_PUBLIC = ("docker.io", "index.docker.io", "registry-1.docker.io")
+_PUBLIC = ("docker.io",)
 
 
 @dataclasses.dataclass(frozen=True)
