@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import pathlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import docker
@@ -41,6 +41,14 @@ services:
   redis: {image: "redis:7", volumes: ["data:/data"]}
 volumes: {data: {}}
 """
+
+
+def moments(steps: Sequence[str]) -> list[tuple[str, str]]:
+    """Return when to kill: with each step done and not yet recorded, and once before anything was done.
+
+    Before a later step is the same moment as after the recording of the one before it.
+    """
+    return [("before", steps[0]), *(("after", step) for step in steps)]
 
 
 class Killer:
@@ -123,8 +131,7 @@ def remove(shell: Shell, name: str) -> None:
     until(shell, lambda: show(shell, name) is None)
 
 
-@pytest.mark.parametrize("step", CLUSTER_STEPS)
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(("moment", "step"), moments(CLUSTER_STEPS))
 def test_creation_of_a_cluster(
     shell: Shell, killer: Killer, engine: docker.DockerClient, moment: str, step: str
 ) -> None:
@@ -140,8 +147,7 @@ def test_creation_of_a_cluster(
     assert belongings(engine, cluster["uuid"]) == []
 
 
-@pytest.mark.parametrize("step", REMOVAL_STEPS)
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(("moment", "step"), moments(REMOVAL_STEPS))
 def test_removal_of_a_cluster(
     shell: Shell, killer: Killer, engine: docker.DockerClient, moment: str, step: str
 ) -> None:
@@ -194,8 +200,7 @@ def destroy(shell: Shell) -> None:
     until(shell, lambda: "killed" not in [app["name"] for app in shell.json("apps")])
 
 
-@pytest.mark.parametrize("step", FIRST_PUSH_STEPS)
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(("moment", "step"), moments(FIRST_PUSH_STEPS))
 def test_first_push(shell: Shell, killer: Killer, home: str, tmp_path: pathlib.Path, moment: str, step: str) -> None:
     killer.arrange(f"{moment}:{step}")
     push(shell, write(tmp_path, "one"))
@@ -205,8 +210,7 @@ def test_first_push(shell: Shell, killer: Killer, home: str, tmp_path: pathlib.P
     destroy(shell)
 
 
-@pytest.mark.parametrize("step", SECOND_PUSH_STEPS)
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(("moment", "step"), moments(SECOND_PUSH_STEPS))
 def test_second_push(shell: Shell, killer: Killer, home: str, tmp_path: pathlib.Path, moment: str, step: str) -> None:
     if not builds(shell):
         push(shell, write(tmp_path, "one"))
@@ -217,8 +221,7 @@ def test_second_push(shell: Shell, killer: Killer, home: str, tmp_path: pathlib.
     until(shell, lambda: running(shell) == [("redis", 1), ("web", newest + 1)])
 
 
-@pytest.mark.parametrize("step", DESTROY_STEPS)
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(("moment", "step"), moments(DESTROY_STEPS))
 def test_destroy(
     shell: Shell, killer: Killer, engine: docker.DockerClient, home: str, tmp_path: pathlib.Path, moment: str, step: str
 ) -> None:
