@@ -19,6 +19,18 @@ ALL = [(family, route) for family in FAMILIES for route in family.routes]
 PRIVATE = [(family, route) for family, route in ALL if route.rule]
 WITH_OBJECT = [(family, route) for family, route in PRIVATE if "{" in route.path and "pack" not in route.path]
 WITH_BODY = [(family, route) for family, route in PRIVATE if route.body is Body.JSON]
+# Named by hand: gabbi's plugin takes every test with a colon in its id for one of its own.
+WRONG = {
+    "half": b"{",
+    "no-json": b"nonsense",
+    "no-utf8": b"\xff\xfe",
+    "text": b'"text"',
+    "number": b"17",
+    "null": b"null",
+    "list": b"[]",
+    "unknown-field": b'{"no_such_field": 1}',
+    "deep": b"[" * 5000,
+}
 LATEST = {"OpenStack_API_Version": "container-infra latest"}
 
 
@@ -52,31 +64,23 @@ def body_of(route: Route) -> Any:
     return samples.get(route.path, patch) if route.body is Body.JSON else None
 
 
-@pytest.fixture
-def full(world: World) -> World:
-    """A world with one of everything, all of project demo."""
-    world.cluster()
-    world.release(world.application())
-    return world
-
-
 @pytest.mark.parametrize("case", PRIVATE, ids=name)
 @pytest.mark.parametrize("token", ["", "nonsense"])
 def test_no_token_or_a_bad_one_is_401_in_the_familys_own_words(
-    world: World, case: tuple[Family, Route], token: str
+    shared: World, case: tuple[Family, Route], token: str
 ) -> None:
     family, route = case
-    answer = world.call(route.method, path(family, route), body_of(route), token, **LATEST)
+    answer = shared.call(route.method, path(family, route), body_of(route), token, **LATEST)
     assert answer.status_code == 401
     assert well_formed(family, answer)
     assert answer.headers["X-OpenStack-Request-Id"].startswith("req-")
 
 
 @pytest.mark.parametrize("case", WITH_OBJECT, ids=name)
-def test_another_projects_things_do_not_exist(full: World, case: tuple[Family, Route]) -> None:
+def test_another_projects_things_do_not_exist(shared: World, case: tuple[Family, Route]) -> None:
     family, route = case
-    theirs = full.call(route.method, path(family, route), body_of(route), OTHER, **LATEST)
-    absent = full.call(
+    theirs = shared.call(route.method, path(family, route), body_of(route), OTHER, **LATEST)
+    absent = shared.call(
         route.method, path(family, route, app="none", cluster="none", template="none"), body_of(route), OTHER, **LATEST
     )
     assert theirs.status_code == absent.status_code == 404
@@ -85,35 +89,31 @@ def test_another_projects_things_do_not_exist(full: World, case: tuple[Family, R
     assert {key for key, _ in theirs.headers} == {key for key, _ in absent.headers}
 
 
-def test_lists_of_another_project_are_empty(full: World) -> None:
+def test_lists_of_another_project_are_empty(shared: World) -> None:
     for where, key in (("clusters", "clusters"), ("clustertemplates", "clustertemplates")):
-        assert full.call("GET", f"/container-infra/v1/{where}", token=OTHER).json[key] == []
-    assert full.call("GET", "/application-deployment/v1/apps", token=OTHER).json == []
+        assert shared.call("GET", f"/container-infra/v1/{where}", token=OTHER).json[key] == []
+    assert shared.call("GET", "/application-deployment/v1/apps", token=OTHER).json == []
 
 
 @pytest.mark.parametrize("case", WITH_BODY, ids=name)
-@pytest.mark.parametrize(
-    "body", [b"{", b"nonsense", b"\xff\xfe", b'"text"', b"17", b"null", b"[]", b'{"no_such_field": 1}', b"[" * 5000]
-)
-def test_a_body_that_is_not_what_it_should_be_is_400(full: World, case: tuple[Family, Route], body: bytes) -> None:
+@pytest.mark.parametrize("body", WRONG.values(), ids=WRONG)
+def test_a_body_that_is_not_what_it_should_be_is_400(shared: World, case: tuple[Family, Route], body: bytes) -> None:
     family, route = case
-    if body == b"[]" and route.method == "PATCH" and family.name == "container-infra":
-        return  # an empty list of changes is a list of changes
-    answer = full.call(route.method, path(family, route), body, **LATEST)
+    answer = shared.call(route.method, path(family, route), body, **LATEST)
     assert answer.status_code == 400, answer.text
     assert well_formed(family, answer)
 
 
 @pytest.mark.parametrize("case", [case for case in WITH_OBJECT if case[1].method != "GET"], ids=name)
-def test_readers_change_nothing(full: World, case: tuple[Family, Route]) -> None:
+def test_readers_change_nothing(shared: World, case: tuple[Family, Route]) -> None:
     family, route = case
-    assert full.call(route.method, path(family, route), body_of(route), READER, **LATEST).status_code == 403
+    assert shared.call(route.method, path(family, route), body_of(route), READER, **LATEST).status_code == 403
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_unknown_routes_and_methods_are_told_in_the_familys_own_words(world: World, family: Family) -> None:
+def test_unknown_routes_and_methods_are_told_in_the_familys_own_words(shared: World, family: Family) -> None:
     for method, where, status in (("GET", "/v1/nothing", 404), ("DELETE", "/v1", 405)):
-        answer = world.call(method, family.prefix + where)
+        answer = shared.call(method, family.prefix + where)
         assert answer.status_code == status
         assert well_formed(family, answer)
 
@@ -139,8 +139,8 @@ def test_no_body_makes_a_server_error(full: World, case: tuple[Family, Route], d
 
 @pytest.mark.parametrize("case", WITH_OBJECT, ids=name)
 @pytest.mark.parametrize("ident", ["a" * 300, "%00", "%F0%9F%92%A9", "..", "-1", "1" * 40, "%27%20OR%201=1"])
-def test_no_name_makes_a_server_error(full: World, case: tuple[Family, Route], ident: str) -> None:
+def test_no_name_makes_a_server_error(shared: World, case: tuple[Family, Route], ident: str) -> None:
     family, route = case
     names = dict.fromkeys(("template", "cluster", "nodegroup", "app", "workflow"), ident)
-    answer = full.call(route.method, path(family, route, **names), body_of(route), **LATEST)
+    answer = shared.call(route.method, path(family, route, **names), body_of(route), **LATEST)
     assert answer.status_code in (400, 404, 405)

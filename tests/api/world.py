@@ -85,13 +85,15 @@ class World:
     """The API in a folder of its own."""
 
     def __init__(self, folder: pathlib.Path, **rules: Any) -> None:
+        made = (folder / "stackyard.db").exists()
         ensure_key(folder / "secret.key")
         self.conf = cfg.ConfigOpts()
         options.register_opts(self.conf)
         self.conf([], project="stackyard", default_config_files=[])
         self.conf.set_override("max_body_mb", 1, "api")
         self.store = Store(f"sqlite:///{folder}/stackyard.db")
-        self.store.migrate()
+        if not made:
+            self.store.migrate()
         self.secrets = FernetSecrets(folder / "secret.key")
         self.engine = Engine()
         self.authorities = Authorities(self.secrets, X509())
