@@ -19,6 +19,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from keystoneauth1 import loading
 from keystonemiddleware import auth_token
 from oslo_config import cfg
 from oslo_middleware import request_id
@@ -28,6 +29,7 @@ from stackyard.api.faults import Fault
 
 WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Wrap = Callable[[WSGI], WSGI]
+AUTHTOKEN = "keystone_authtoken"
 CACHE = "stackyard.token_cache"
 CACHE_SECONDS = 60
 REACHED = "stackyard.reached"
@@ -41,13 +43,27 @@ def build(app: WSGI, families: Sequence[Family], public: Sequence[str], authenti
 
 
 def keystone(conf: cfg.ConfigOpts) -> Wrap:
-    """Return keystonemiddleware, set up with the options of `[identity]`."""
-    options = {
+    """Return keystonemiddleware, set up by `[identity]`; what `[keystone_authtoken]` says goes before it."""
+    conf.register_opts(auth_token.list_opts()[0][1], AUTHTOKEN)
+    conf.register_opts(loading.get_auth_plugin_conf_options("password"), AUTHTOKEN)
+    for name, value in _options(conf.identity).items():
+        conf.set_default(name, value, AUTHTOKEN)
+
+    def wrap(app: WSGI) -> WSGI:
+        return _with_cache(auth_token.AuthProtocol(app, {"oslo_config_config": conf}))
+
+    return wrap
+
+
+def _options(identity: Any) -> dict[str, Any]:
+    url = identity.auth_url or f"http://127.0.0.1:{identity.port}/v3"
+    return {
         "auth_type": "password",
-        "auth_url": conf.identity.auth_url or f"http://127.0.0.1:{conf.identity.port}/v3",
-        "username": conf.identity.username,
-        "password": conf.identity.password,
-        "project_name": conf.identity.project_name,
+        "auth_url": url,
+        "www_authenticate_uri": url,
+        "username": identity.username,
+        "password": identity.password,
+        "project_name": identity.project_name,
         "user_domain_id": "default",
         "project_domain_id": "default",
         "cache": CACHE,
@@ -56,13 +72,6 @@ def keystone(conf: cfg.ConfigOpts) -> Wrap:
         "service_token_roles_required": True,
         "http_connect_timeout": 10,
     }
-    options["www_authenticate_uri"] = options["auth_url"]
-    options["oslo_config_config"] = conf
-
-    def wrap(app: WSGI) -> WSGI:
-        return _with_cache(auth_token.AuthProtocol(app, options))
-
-    return wrap
 
 
 class TokenCache:

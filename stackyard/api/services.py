@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from oslo_config import cfg
 
@@ -17,13 +16,6 @@ from stackyard.store import Store
 LANGUAGE_PACKS: Mapping[str, str] = {
     "python": "Python: requirements.txt or pyproject.toml, run by Procfile or by guess"
 }
-
-
-class Archives(Sources, Protocol):
-    """Source archives, of which a request may ask whether one is there."""
-
-    def exists(self, digest: str) -> bool:
-        """Tell whether the archive is stored."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +32,6 @@ class Services:
     secrets: Secrets
     certificates: Certificates
     workloads: Workloads
-    sources: Archives
+    sources: Sources
     access: Callable[[Cluster], ClusterAccess]
     language_packs: Mapping[str, str] = dataclasses.field(default_factory=lambda: LANGUAGE_PACKS)

@@ -41,16 +41,17 @@ class Applications:
             return visible(tx.applications, caller, ident)
 
     def progress(self, apps: Sequence[Application]) -> Progress:
-        """Return what is under way for these applications, in a fixed number of queries."""
+        """Return what is under way for these applications: three small look-ups each, however long their history."""
         with self.store.reading() as tx:
             return _progress(tx, apps)
 
     def events(self, app: Application) -> Sequence[Event]:
         """Return the history of an application, its pushes and its deployment, oldest first."""
         with self.store.reading() as tx:
-            builds = [build.id for build in tx.builds.list(app_id=app.id)]
+            newest = Page(limit=200, sort="number", descending=True)
+            builds = [build.id for build in tx.builds.list(None, newest, app_id=app.id)]
             deployment = tx.deployments.of(app.id)
-            return tx.events.of([app.id, *builds[-500:], *([deployment.id] if deployment else [])])
+            return tx.events.of([app.id, *builds, *([deployment.id] if deployment else [])])
 
     def services(self, app: Application) -> Sequence[str]:
         """Return the names of the services that the application's release has; none before the first."""
@@ -122,18 +123,14 @@ class Progress:
 
 
 def _progress(tx: Transaction, apps: Sequence[Application]) -> Progress:
-    ids = [app.id for app in apps]
-    projects = {app.project_id for app in apps}
-    project = projects.pop() if len(projects) == 1 else None
-    if len(ids) == 1:
-        builds, releases = tx.builds.list(app_id=ids[0]), tx.releases.list(app_id=ids[0])
-    else:
-        builds, releases = tx.builds.list(project), tx.releases.list(project)
-    deployments = tx.deployments.list(project)
+    newest = Page(limit=1, sort="number", descending=True)
+    builds = [build for app in apps for build in tx.builds.list(None, newest, app_id=app.id)]
+    releases = [release for app in apps for release in tx.releases.list(None, newest, app_id=app.id)]
+    deployments = [deployment for app in apps if (deployment := tx.deployments.of(app.id))]
     return Progress(
-        {build.app_id: build for build in sorted(builds, key=lambda build: build.number)},
+        {build.app_id: build for build in builds},
         {deployment.app_id: deployment for deployment in deployments},
-        {release.app_id: release for release in sorted(releases, key=lambda release: release.number)},
+        {release.app_id: release for release in releases},
     )
 
 

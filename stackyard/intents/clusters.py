@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stackyard.intents.nodegroups import living, resized
+from stackyard.intents.nodegroups import resized
 from stackyard.intents.rules import CLUSTER, Rules, listed_project, visible, within
 from stackyard.intents.templates import generated_name
 from stackyard.model import errors
@@ -51,7 +51,7 @@ class Clusters:
     def groups(self, cluster: Cluster) -> Sequence[NodeGroup]:
         """Return a cluster's node groups."""
         with self.store.reading() as tx:
-            return living(cluster, tx.nodegroups.of([cluster.id])[cluster.id])
+            return tx.nodegroups.of([cluster.id])[cluster.id]
 
     def templates(self, clusters: Sequence[Cluster]) -> Mapping[str, ClusterTemplate]:
         """Return the templates that clusters were made of, by id."""
@@ -82,7 +82,7 @@ class Clusters:
         """Ask for another number of nodes in a group (default: the default workers)."""
         with self.store.transaction() as tx:
             cluster = visible(tx.clusters, caller, ident)
-            chosen = _group(living(cluster, tx.nodegroups.of([cluster.id])[cluster.id]), group)
+            chosen = _group(tx.nodegroups.of([cluster.id])[cluster.id], group)
             tx.nodegroups.save(resized(chosen, count))
             message = f"{chosen.name}: {chosen.node_count} nodes become {count}"
             return tx.clusters.change(cluster, Trigger.CHANGE, message, deadline=deadline(cluster))

@@ -7,13 +7,13 @@ A group has no plan of its own: a change of it is a change of its cluster, which
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from stackyard.intents.rules import visible, within
 from stackyard.model import errors
 from stackyard.model.clusters import MASTER, WORKER, Cluster, NodeGroup
-from stackyard.model.phase import Phase, Trigger, after
+from stackyard.model.phase import Trigger, after
 from stackyard.model.records import Caller, utcnow
 from stackyard.store import Page, Store, Transaction
 
@@ -27,7 +27,7 @@ class NodeGroups:
     def list(self, cluster: Cluster, page: Page) -> list[NodeGroup]:
         """Return a page of a cluster's groups."""
         with self.store.reading() as tx:
-            return living(cluster, tx.nodegroups.list(None, page, cluster_id=cluster.id))
+            return tx.nodegroups.list(None, page, cluster_id=cluster.id)
 
     def find(self, caller: Caller, cluster: str, ident: str) -> tuple[Cluster, NodeGroup]:
         """Return a cluster and its group, each by id or name; raises NotFound."""
@@ -42,8 +42,6 @@ class NodeGroups:
             found = visible(tx.clusters, caller, cluster)
             _check_usable(found)
             groups = tx.nodegroups.of([found.id])[found.id]
-            for gone in [group for group in groups if group not in living(found, groups)]:
-                tx.nodegroups.delete(gone.id)
             group = _check_counts(_new(found, groups, values))
             tx.nodegroups.insert(group)
             return _touch(tx, found, f"node group {group.name} asked for"), group
@@ -66,11 +64,6 @@ class NodeGroups:
             _touch(tx, found, f"delete of node group {group.name} asked for")
 
 
-def living(cluster: Cluster, groups: Sequence[NodeGroup]) -> list[NodeGroup]:
-    """Return the groups that are there: one whose deletion the cluster has reached is gone."""
-    return [group for group in groups if group.phase is not Phase.DELETING or cluster.phase is not Phase.READY]
-
-
 def resized(group: NodeGroup, count: int) -> NodeGroup:
     """Return the group with another count; raises BadInput beyond its bounds or for masters."""
     if group.role == MASTER:
@@ -84,7 +77,7 @@ def resized(group: NodeGroup, count: int) -> NodeGroup:
 
 def _find(tx: Transaction, caller: Caller, cluster: str, ident: str) -> tuple[Cluster, NodeGroup]:
     found = visible(tx.clusters, caller, cluster)
-    for group in living(found, tx.nodegroups.of([found.id])[found.id]):
+    for group in tx.nodegroups.of([found.id])[found.id]:
         if ident in (group.id, group.name):
             return found, group
     raise errors.NotFound(f"nodegroup '{ident}' could not be found")

@@ -57,7 +57,7 @@ def lines(call: Call) -> Reply:
     _check_service(call, service)
     access = call.services.access(cluster)
     found = call.services.workloads.logs(access, call.target.id, follow=follow, tail=tail, service=service)
-    stream = _followed(found) if isinstance(found, Pollable) else _first_now(found)
+    stream = _followed(found, lambda: _there(call)) if isinstance(found, Pollable) else _first_now(found)
     return Reply(stream=stream, content_type=NDJSON, headers=UNBUFFERED)
 
 
@@ -96,13 +96,24 @@ def _first_now(found: Iterator[LogLine]) -> Iterator[bytes]:
     return rest()
 
 
-def _followed(found: Pollable) -> Iterator[bytes]:
+def _followed(found: Pollable, there: Callable[[], bool]) -> Iterator[bytes]:
     try:
         while True:
             due = found.poll(SIGN_OF_LIFE_SECONDS)
+            if not due and not there():
+                return
             yield b"".join(map(_ndjson, due)) or b"\n"
     finally:
         found.close()
+
+
+def _there(call: Call) -> bool:
+    """Tell whether the application still is: the log of one that is destroyed has an end."""
+    try:
+        call.services.intents.applications.find(call.caller, call.target.id)
+    except errors.NotFound:
+        return False
+    return True
 
 
 def _ndjson(line: LogLine) -> bytes:

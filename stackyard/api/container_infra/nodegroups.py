@@ -25,7 +25,7 @@ def index(call: Call) -> Reply:
     """List a page of the cluster's groups; `call.target` is the cluster."""
     role = call.query.get("role")
     groups = call.services.intents.nodegroups.list(call.target, paging.page(call, SORT))
-    items = [views.short_nodegroup(call, call.target, group) for group in groups if role in (None, group.role)]
+    items = [views.short_nodegroup(call, group) for group in groups if role in (None, group.role)]
     return Reply(data=paging.paged(call, f"clusters/{call.target.id}/nodegroups", "nodegroups", items))
 
 

@@ -129,7 +129,7 @@ def cluster(call: Call, record: Cluster, groups: Sequence[NodeGroup], made_of: C
     }
 
 
-def short_nodegroup(call: Call, of: Cluster, group: NodeGroup) -> View:
+def short_nodegroup(call: Call, group: NodeGroup) -> View:
     """Return a group as lists show it."""
     return {
         "id": group.id,
@@ -143,7 +143,7 @@ def short_nodegroup(call: Call, of: Cluster, group: NodeGroup) -> View:
         "max_node_count": group.max_node_count,
         "is_default": group.is_default,
         "stack_id": group.cluster_id,
-        "status": status(_group_phase(of, group), group.updated_at is not None),
+        "status": status(group.phase, group.updated_at is not None),
         "node_labels": {},
         "node_taints": [],
         "links": _group_links(call, group),
@@ -153,14 +153,14 @@ def short_nodegroup(call: Call, of: Cluster, group: NodeGroup) -> View:
 def nodegroup(call: Call, of: Cluster, group: NodeGroup) -> View:
     """Return a whole group."""
     return {
-        **short_nodegroup(call, of, group),
+        **short_nodegroup(call, group),
         "cluster_id": group.cluster_id,
         "project_id": group.project_id,
         "docker_volume_size": of.attributes.get("docker_volume_size"),
         "labels": group.labels,
         **_label_changes(group.labels, of.labels),
         "node_addresses": [node.address for node in of.observed.nodes if node.group_id == group.id],
-        "status_reason": group.status_reason or of.status_reason,
+        "status_reason": group.status_reason,
         "version": None,
         "created_at": _time(group.created_at),
         "updated_at": _time(group.updated_at),
@@ -184,20 +184,9 @@ def _nodes(groups: Sequence[NodeGroup], *, masters: bool) -> int:
     return sum(group.node_count for group in wanted if (group.role == MASTER) is masters)
 
 
-def _group_phase(of: Cluster, group: NodeGroup) -> Phase:
-    """Return how far a group is: it is reached when its cluster is, and fails with it."""
-    if group.phase in FAILED or group.phase is Phase.READY:
-        return group.phase
-    if of.phase is Phase.READY:
-        return Phase.READY
-    ended = {Phase.CREATING: Phase.CREATE_FAILED, Phase.UPDATING: Phase.UPDATE_FAILED}
-    return ended.get(group.phase, group.phase) if of.phase in FAILED else group.phase
-
-
 def _faults(record: Cluster, groups: Sequence[NodeGroup]) -> dict[str, str]:
     told = {group.name: group.status_reason for group in groups if group.status_reason}
-    failed = [group.name for group in groups if _group_phase(record, group) in FAILED]
-    return told or dict.fromkeys(failed, record.status_reason or "")
+    return told or {"cluster": record.status_reason or ""}
 
 
 def _label_changes(labels: Mapping[str, str], parent: Mapping[str, str]) -> dict[str, dict[str, str]]:
