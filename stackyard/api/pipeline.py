@@ -12,6 +12,7 @@ From the outside in:
 
 from __future__ import annotations
 
+import http
 import json
 import threading
 import time
@@ -25,7 +26,7 @@ from oslo_config import cfg
 from oslo_middleware import request_id
 
 from stackyard.api.call import Family
-from stackyard.api.faults import Fault
+from stackyard.api.faults import Fault, of
 
 WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Wrap = Callable[[WSGI], WSGI]
@@ -33,6 +34,10 @@ AUTHTOKEN = "keystone_authtoken"
 CACHE = "stackyard.token_cache"
 CACHE_SECONDS = 60
 REACHED = "stackyard.reached"
+REFUSALS = {
+    401: "The request you have made requires authentication.",
+    503: "Keystone, which says who you are, does not answer; try again.",
+}
 
 
 def build(app: WSGI, families: Sequence[Family], public: Sequence[str], authenticate: Wrap) -> WSGI:
@@ -134,10 +139,16 @@ def _refusals(app: WSGI, families: Sequence[Family]) -> WSGI:
             seen.append((status, headers))
             return lambda _: None
 
-        answer = app(environ, start)
+        try:
+            answer = app(environ, start)
+        except Exception as error:
+            fault = of(error, str(environ.get(request_id.ENV_REQUEST_ID, "")))
+            return _refuse(families, environ, fault, [], start_response)
         if environ.get(REACHED) or not seen:
             return answer
-        return _refuse(families, environ, seen[-1], start_response)
+        status, headers = seen[-1]
+        code = int(status.split(" ", 1)[0])
+        return _refuse(families, environ, Fault(code, REFUSALS.get(code, status)), headers, start_response)
 
     return refusing
 
@@ -145,16 +156,15 @@ def _refusals(app: WSGI, families: Sequence[Family]) -> WSGI:
 def _refuse(
     families: Sequence[Family],
     environ: dict[str, Any],
-    answer: tuple[str, list[tuple[str, str]]],
+    fault: Fault,
+    headers: list[tuple[str, str]],
     start_response: Callable[..., Any],
 ) -> Iterable[bytes]:
-    status, headers = answer
-    code = int(status.split(" ", 1)[0])
-    message = {401: "The request you have made requires authentication.", 503: "Keystone does not answer; try again."}
     family = family_of(families, environ.get("PATH_INFO", "/")) or families[0]
-    body = json.dumps(family.fault(Fault(code, message.get(code, status))).data).encode()
+    body = json.dumps(family.fault(fault).data).encode()
     kept = [(name, value) for name, value in headers if name.lower() == "www-authenticate"]
-    start_response(status, [*kept, ("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    own = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    start_response(f"{fault.status} {http.HTTPStatus(fault.status).phrase}", [*kept, *own])
     return [body]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stackyard.intents.nodegroups import resized
-from stackyard.intents.rules import CLUSTER, Rules, listed_project, visible, within
+from stackyard.intents.rules import CLUSTER, Rules, page_of, visible, within
 from stackyard.intents.templates import generated_name
 from stackyard.model import errors
 from stackyard.model.clusters import MASTER, WORKER, Cluster, ClusterTemplate, NodeGroup
@@ -40,7 +40,7 @@ class Clusters:
     def list(self, caller: Caller, page: Page) -> tuple[list[Cluster], Groups]:
         """Return a page of clusters and the node groups of each; admins see all projects'."""
         with self.store.reading() as tx:
-            clusters = tx.clusters.list(listed_project(caller), page)
+            clusters = page_of(tx.clusters, caller, page)
             return clusters, tx.nodegroups.of([cluster.id for cluster in clusters])
 
     def find(self, caller: Caller, ident: str) -> Cluster:

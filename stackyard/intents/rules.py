@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from stackyard.model import errors
 from stackyard.model.records import Caller, utcnow
+from stackyard.store import Page
 from stackyard.store.records import Repository
 
 T = TypeVar("T")
@@ -51,9 +52,15 @@ def visible(rows: Repository[T], caller: Caller, ident: str) -> T:
         return rows.find(ident, None)
 
 
-def listed_project(caller: Caller) -> str | None:
-    """Return the project that a list is limited to; None (all) for admins."""
-    return None if caller.is_admin else caller.project_id
+def page_of(rows: Repository[T], caller: Caller, page: Page) -> list[T]:
+    """Return a page of what the caller can see, all projects' for admins; another project's marker is none."""
+    project = None if caller.is_admin else caller.project_id
+    if page.marker:
+        try:
+            rows.find(page.marker, project)
+        except errors.NotFound:
+            raise errors.BadInput(f"marker '{page.marker[:64]}' could not be found") from None
+    return rows.list(project, page)
 
 
 def within(seconds: float) -> datetime.datetime:

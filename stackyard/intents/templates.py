@@ -8,7 +8,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from stackyard.intents.rules import listed_project, visible
+from stackyard.intents.rules import page_of, visible
 from stackyard.model import errors
 from stackyard.model.clusters import ClusterTemplate
 from stackyard.model.records import Caller, utcnow
@@ -49,7 +49,7 @@ class Templates:
     def list(self, caller: Caller, page: Page) -> list[ClusterTemplate]:
         """Return own and public templates; admins see all."""
         with self.store.reading() as tx:
-            return tx.templates.list(listed_project(caller), page)
+            return page_of(tx.templates, caller, page)
 
     def find(self, caller: Caller, ident: str) -> ClusterTemplate:
         """Return one by id or name; raises NotFound."""
