@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from stackyard.intents.applications import living
 from stackyard.intents.rules import Rules, within
-from stackyard.model import errors
 from stackyard.model.applications import Application
 from stackyard.model.builds import Build, Source
 from stackyard.model.phase import IN_PROGRESS
@@ -55,12 +54,7 @@ class Builds:
     def find(self, app: Application, ident: str) -> Build:
         """Return a push of the application by id or number; raises NotFound."""
         with self.store.reading() as tx:
-            if ident.isascii() and ident.isdigit() and len(ident) < 10:
-                return tx.builds.number(app.id, int(ident))
-            build = tx.builds.get(ident)
-            if build.app_id != app.id:
-                raise errors.NotFound(f"there is no workflow '{ident}'")
-            return build
+            return tx.builds.meant(app.id, ident, "workflow")
 
     def output(self, build: Build, start: int) -> tuple[Sequence[tuple[int, str]], bool]:
         """Return pieces of the log from number `start` on, and whether more may come."""

@@ -40,13 +40,13 @@ class Releases:
     def find(self, app: Application, ident: str) -> Release:
         """Return a release by number or id; raises NotFound."""
         with self.store.reading() as tx:
-            return _find(tx, app, ident)
+            return tx.releases.meant(app.id, ident, "release")
 
     def rollback(self, caller: Caller, ident: str, to: str) -> Release:
         """Write a new release with the services and config of an older one, and ask for it to serve."""
         with self.store.transaction() as tx:
             app = living(tx, caller, ident)
-            old = _find(tx, app, to)
+            old = tx.releases.meant(app.id, to, "release")
             release = self._add(tx, app, old, f"rollback to release {old.number}", old.config)
             tx.applications.change(app, Trigger.CHANGE, release.summary, config=old.config)
             return release
@@ -80,15 +80,6 @@ class Releases:
         tx.releases.insert(release)
         touch(tx, deployment, release, f"release {number}: {summary}", self.rules)
         return release
-
-
-def _find(tx: Transaction, app: Application, ident: str) -> Release:
-    if ident.isascii() and ident.isdigit() and len(ident) < 10:
-        return tx.releases.number(app.id, int(ident))
-    release = tx.releases.get(ident)
-    if release.app_id != app.id:
-        raise errors.NotFound(f"there is no release '{ident}'")
-    return release
 
 
 def _summary(changes: Mapping[str, str | None]) -> str:

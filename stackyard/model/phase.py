@@ -31,7 +31,6 @@ class Trigger(enum.StrEnum):
     DELETE = "delete"
     REACHED = "reached"
     GAVE_UP = "gave_up"
-    DRIFTED = "drifted"
 
 
 _C, _R, _U, _D = Phase.CREATING, Phase.READY, Phase.UPDATING, Phase.DELETING
@@ -44,7 +43,6 @@ TRANSITIONS: dict[tuple[Phase, Trigger], Phase] = {
     (_C, Trigger.CHANGE): _C,  # the worker simply plans for the newest intent
     (_R, Trigger.CHANGE): _U,  # the user changed the intent
     (_R, Trigger.REACHED): _R,  # a periodic look found nothing to do
-    (_R, Trigger.DRIFTED): _R,  # repair does not change what the user sees as done
     (_R, Trigger.DELETE): _D,
     (_U, Trigger.CHANGE): _U,
     (_U, Trigger.REACHED): _R,

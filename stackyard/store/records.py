@@ -138,6 +138,15 @@ class Numbered(Repository[T]):
             raise errors.NotFound(f"there is no {self.word} {number}")
         return found[0]
 
+    def meant(self, app_id: str, ident: str, word: str) -> T:
+        """Return the one of an application by number or id; raises NotFound, which calls it `word`."""
+        if ident.isascii() and ident.isdigit() and len(ident) < 10:
+            return self.number(app_id, int(ident))
+        found = self.get(ident)
+        if getattr(found, "app_id", None) != app_id:
+            raise errors.NotFound(f"there is no {word} '{ident}'")
+        return found
+
     def next_number(self, app_id: str) -> int:
         """Return the number that the next one gets."""
         table = self.table
