@@ -9,13 +9,13 @@ from __future__ import annotations
 import builtins
 import dataclasses
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 
 from stackyard.drivers.workloads.fake import FakeWorkloads
 from stackyard.model import errors
 from stackyard.model.clusters import MASTER, WORKER
-from stackyard.model.ports import Machine, MachineSpec, Member, NodeAccess, TLSPair
+from stackyard.model.ports import Look, Machine, MachineSpec, Member, NodeAccess, TLSPair
 
 __all__ = ["FakeEngine", "FakeMachines", "FakeWorkloads"]
 
@@ -56,16 +56,20 @@ class FakeMachines:
         with self._lock:
             found = self.machines.get((spec.cluster_id, spec.name))
             address = found.address if found else self._free_address(spec.cluster_id)
-            made = Machine(spec.name, spec.cluster_id, spec.group_id, spec.role, address, "running")
+            made = Machine(
+                spec.name, spec.cluster_id, spec.group_id, spec.role, address, "running", spec.image, spec.trust
+            )
             self.machines[spec.cluster_id, spec.name] = made
         if not found or found.state != "running":
             self.certificates[address] = issue(address)
         return made
 
-    def delete(self, cluster_id: str, name: str) -> None:
-        """Forget the machine."""
+    def delete(self, cluster_id: str, name: str, *, keep_data: bool = False) -> None:
+        """Forget the machine, or all of it but its data."""
         with self._lock:
             gone = self.machines.pop((cluster_id, name), None)
+            if gone and keep_data:
+                self.machines[cluster_id, name] = dataclasses.replace(gone, state="absent")
         if gone:
             self.certificates.pop(gone.address, None)
 
@@ -74,6 +78,10 @@ class FakeMachines:
         if self.list(cluster_id):
             raise errors.Unavailable("removing the cluster's network: nodes are still on it")
         self.networks.pop(cluster_id, None)
+
+    def watch(self) -> Iterator[str]:
+        """Tell of nothing: who uses a fake looks often enough."""
+        return iter(())
 
     def stop(self, cluster_id: str, name: str) -> None:
         """Let the machine be found stopped."""
@@ -103,9 +111,12 @@ class FakeEngine:
         self._swarms: dict[str, dict[str, Member]] = {}
         self._count = 0
 
-    def version(self, node: NodeAccess) -> str | None:
-        """Return a version while the machine runs."""
-        return "20.10.24" if self._machines.running(node.address) else None
+    def look(self, node: NodeAccess) -> Look | None:
+        """Return what a running machine's engine would say."""
+        if not self._machines.running(node.address):
+            return None
+        swarm = self._of(node)
+        return Look("20.10.24", swarm is not None, swarm is not None and swarm[node.address].role == MASTER)
 
     def members(self, node: NodeAccess) -> list[Member]:
         """Return the members of the swarm that the node manages, with those of stopped machines down."""
@@ -135,12 +146,19 @@ class FakeEngine:
             self._leave(node)
             swarm[node.address] = self._member(node)
 
-    def drain(self, manager: NodeAccess, member: Member) -> None:
-        """Note that the member is to be empty."""
+    def update(self, manager: NodeAccess, member: Member) -> None:
+        """Note the member's settings."""
         swarm = self._of(manager) or {}
         for address, found in swarm.items():
             if found.id == member.id:
-                swarm[address] = dataclasses.replace(found, draining=True)
+                swarm[address] = dataclasses.replace(found, draining=member.draining, labels=member.labels)
+
+    def recover(self, node: NodeAccess) -> None:
+        """Leave only this manager in its swarm."""
+        self._answering(node)
+        swarm = self._of(node) or {}
+        self._leave(node)
+        self._swarms[node.address] = {node.address: dataclasses.replace(swarm[node.address], leader=True)}
 
     def forget(self, manager: NodeAccess, member: Member) -> None:
         """Take the member out; refuses the last manager."""
@@ -153,7 +171,7 @@ class FakeEngine:
         del swarm[address]
 
     def _answering(self, node: NodeAccess) -> None:
-        if self.version(node) is None:
+        if self.look(node) is None:
             raise errors.Unavailable(f"the engine of {node.name} does not answer")
 
     def _of(self, node: NodeAccess) -> dict[str, Member] | None:

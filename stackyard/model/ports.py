@@ -40,7 +40,7 @@ class Authority:
 
 @dataclasses.dataclass(frozen=True)
 class MachineSpec:
-    """A machine to be made. `cpus` 0 and `memory_mb` 0 mean unlimited."""
+    """A machine to be made. `cpus`, `memory_mb` and `volume_gb` 0 mean unlimited; `trust` is `Cluster.trust`."""
 
     name: str
     cluster_id: str
@@ -49,11 +49,17 @@ class MachineSpec:
     image: str
     cpus: float = 0
     memory_mb: int = 0
+    volume_gb: int = 0
+    trust: str = "1..1"
 
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """A machine as seen: `state` is running, stopped or failed; `address` its IP on the cluster's network."""
+    """A machine as seen: `state` is running, stopped, failed, or absent when only its data is left.
+
+    `address` is its IP on the cluster's network; `image` and `trust` are those of the spec that it was made of;
+    `limited` tells whether the asked size of its data volume is enforced.
+    """
 
     name: str
     cluster_id: str
@@ -61,6 +67,9 @@ class Machine:
     role: str
     address: str
     state: str
+    image: str = ""
+    trust: str = "1..1"
+    limited: bool = True
 
 
 class Machines(Protocol):
@@ -76,13 +85,19 @@ class Machines(Protocol):
         """Tell whether the cluster's network is there."""
 
     def create(self, spec: MachineSpec, issue: Callable[[str], TLSPair]) -> Machine:
-        """Make and start a machine; `issue(address)` gives the certificate that its engine serves with."""
+        """Make and start a machine; `issue(address)` gives the certificate that its engine serves with.
 
-    def delete(self, cluster_id: str, name: str) -> None:
-        """Remove the machine with all that it stored."""
+        Data that a machine of this name left is taken up again.
+        """
+
+    def delete(self, cluster_id: str, name: str, *, keep_data: bool = False) -> None:
+        """Remove the machine with all that it stored, unless the next of its name is to take that up."""
 
     def delete_network(self, cluster_id: str) -> None:
         """Remove the cluster's network; raises Unavailable while machines are still on it."""
+
+    def watch(self) -> Iterator[str]:
+        """Yield the id of a cluster whenever one of its machines starts, ends or goes; ends when the look-out does."""
 
 
 # --- engines -----------------------------------------------------------------------------------
@@ -113,7 +128,11 @@ class ClusterAccess:
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A node as the engine knows it. `state` is ready, down or unknown; `leader` among managers."""
+    """A node as the engine knows it. `state` is ready, down or unknown; `leader` among managers.
+
+    `tasks` is how many containers of services run there; `settled_seconds` how long its own settings (draining,
+    labels, role) have been as they are.
+    """
 
     id: str
     name: str
@@ -122,16 +141,32 @@ class Member:
     address: str
     draining: bool = False
     leader: bool = False
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    tasks: int = 0
+    settled_seconds: float = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What one node's engine says of itself. `member` tells whether it belongs to a cluster, healthy or not."""
+
+    version: str
+    member: bool = False
+    manages: bool = False
+    error: str = ""
 
 
 class Engine(Protocol):
     """Forms a cluster out of machines (swarm, kubernetes, mesos)."""
 
-    def version(self, node: NodeAccess) -> str | None:
-        """Return the engine's version, or None while it does not answer."""
+    def look(self, node: NodeAccess) -> Look | None:
+        """Return what the node's engine says of itself, or None while it does not answer."""
 
     def members(self, node: NodeAccess) -> list[Member]:
-        """Return the members as this manager sees them; empty when it is in no cluster."""
+        """Return the members as this manager sees them; empty when it is in no cluster.
+
+        Raises Unavailable while the managers have no quorum.
+        """
 
     def init(self, node: NodeAccess) -> None:
         """Form a new cluster of this one node."""
@@ -139,8 +174,14 @@ class Engine(Protocol):
     def join(self, node: NodeAccess, manager: NodeAccess) -> None:
         """Make `node` a member, in its role."""
 
-    def drain(self, manager: NodeAccess, member: Member) -> None:
-        """Move the member's tasks away and give it no new ones."""
+    def update(self, manager: NodeAccess, member: Member) -> None:
+        """Bring the member's own settings to `member.draining` and `member.labels`.
+
+        Draining moves its tasks away and gives it no new ones.
+        """
+
+    def recover(self, node: NodeAccess) -> None:
+        """Make this manager the only one of its cluster, with all that the cluster knew; for a quorum lost for good."""
 
     def forget(self, manager: NodeAccess, member: Member) -> None:
         """Take the member out of the cluster's list, demoting it first where needed."""
@@ -357,5 +398,11 @@ class Certificates(Protocol):
     def client(self, authority: Authority, name: str, days: int) -> TLSPair:
         """Issue a certificate that a client may authenticate with."""
 
-    def sign(self, authority: Authority, csr: str, days: int) -> str:
-        """Sign a request (PEM) for client authentication; raises BadInput when it is none."""
+    def sign(self, authority: Authority, csr: str, hours: float, subject: Mapping[str, str] | None = None) -> str:
+        """Sign a request (PEM) for client authentication; raises BadInput when it is none.
+
+        `subject` (CN, O, OU) replaces the request's own.
+        """
+
+    def cross(self, authority: Authority, successor: Authority) -> str:
+        """Return the successor's certificate as signed by the authority, for who trusts only that."""

@@ -58,9 +58,9 @@ class Clusters(Passive):
         if record.secrets is None or record.phase is Phase.DELETING:
             return steps.Seen(network=network, machines=machines)
         running = [machine for machine in machines if machine.state == "running"]
-        found = _parallel(lambda machine: self.engine.version(self._node(record, machine)), running)
-        versions = {machine.name: version for machine, version in zip(running, found, strict=True) if version}
-        return steps.Seen(network, machines, versions, self._members(record, machines, versions))
+        found = _parallel(lambda machine: self.engine.look(self._node(record, machine)), running)
+        looks = {machine.name: look for machine, look in zip(running, found, strict=True) if look}
+        return steps.Seen(network, machines, looks, self._members(record, machines, looks))
 
     def _members(self, record: Cluster, machines: Sequence[Machine], answering: Iterable[str]) -> tuple[Member, ...]:
         answering = set(answering)
@@ -92,7 +92,7 @@ class Clusters(Passive):
             record.observed,
             nodes=nodes,
             api_address=f"tcp://{manager.address}:2376",
-            engine_version=seen.versions[manager.name],
+            engine_version=seen.looks[manager.name].version,
             health="HEALTHY",
             health_reason={f"{node.name}.Ready": "True" for node in nodes},
         )
@@ -118,7 +118,7 @@ class Clusters(Passive):
         """Return a manager that is a member and answers; raises Unavailable when there is none now."""
         ready = {member.name for member in seen.members if member.state == "ready"}
         for machine in seen.machines:
-            if machine.role == MASTER and machine.name in ready and machine.name in seen.versions:
+            if machine.role == MASTER and machine.name in ready and machine.name in seen.looks:
                 return self._node(record, machine)
         raise errors.Unavailable(f"no manager of cluster {record.name} answers")
 
@@ -165,7 +165,7 @@ class Clusters(Passive):
     def _drain_members(self, record: Cluster, seen: steps.Seen, action: steps.DrainMembers) -> Change[Cluster]:
         manager = self._manager(record, seen)
         for member in action.members:
-            self.engine.drain(manager, member)
+            self.engine.update(manager, dataclasses.replace(member, draining=True))
         return Change(record, ("drained", action.describe()))
 
     def _remove_machines(self, record: Cluster, _seen: steps.Seen, action: steps.RemoveMachines) -> Change[Cluster]:

@@ -96,7 +96,7 @@ def request(key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey, algorithm: hashe
 
 def test_signed_request_keeps_subject_and_key_but_not_the_wish_to_be_an_authority(authority: Authority) -> None:
     key = rsa.generate_private_key(65537, 2048)
-    signed = x509.load_pem_x509_certificate(driver.sign(authority, request(key, hashes.SHA512()), 30).encode())
+    signed = x509.load_pem_x509_certificate(driver.sign(authority, request(key, hashes.SHA512()), 30 * 24).encode())
     assert signed.subject.rfc4514_string() == "O=system:masters,CN=admin"
     assert signed.public_key() == key.public_key()
     assert not signed.extensions.get_extension_for_class(x509.BasicConstraints).value.ca

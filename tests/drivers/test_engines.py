@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 from collections.abc import Iterator
 
 import nodes_rig as rig
@@ -25,7 +26,7 @@ def nodes(world: rig.World) -> list[NodeAccess]:
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         made = list(pool.map(world.create, range(3), ["master", "worker", "worker"]))
     for node in made:
-        rig.until(lambda node=node: world.engine.version(node))  # type: ignore[misc]
+        rig.until(lambda node=node: world.engine.look(node))  # type: ignore[misc]
     return made
 
 
@@ -43,9 +44,9 @@ def member(world: rig.World, manager: NodeAccess, name: str) -> Member:
 
 
 def test_version_is_none_where_nothing_answers(world: rig.World, nodes: list[NodeAccess]) -> None:
-    assert world.engine.version(nodes[0])
+    assert world.engine.look(nodes[0])
     absent = NodeAccess("absent", nodes[0].address.rpartition(".")[0] + ".231", "worker", rig.CLIENT)
-    assert world.engine.version(absent) is None
+    assert world.engine.look(absent) is None
 
 
 def test_machine_in_no_cluster_has_no_members(world: rig.World, nodes: list[NodeAccess]) -> None:
@@ -67,8 +68,8 @@ def test_forms_once_and_knows_names_roles_addresses(world: rig.World, formed: li
 
 def test_drain_and_forget(world: rig.World, formed: list[NodeAccess]) -> None:
     leaving = member(world, formed[0], formed[2].name)
-    world.engine.drain(formed[0], leaving)
-    world.engine.drain(formed[0], leaving)
+    world.engine.update(formed[0], dataclasses.replace(leaving, draining=True))
+    world.engine.update(formed[0], dataclasses.replace(leaving, draining=True))
     assert member(world, formed[0], leaving.name).draining
     world.engine.forget(formed[0], leaving)
     world.engine.forget(formed[0], leaving)

@@ -32,7 +32,7 @@ def swarm(world: rig.World) -> list[NodeAccess]:
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         nodes = list(pool.map(world.create, range(3), ["master", "worker", "worker"]))
     for node in nodes:
-        rig.until(lambda node=node: world.engine.version(node))  # type: ignore[misc]
+        rig.until(lambda node=node: world.engine.look(node))  # type: ignore[misc]
     world.engine.init(nodes[0])
     for node in nodes[1:]:
         world.engine.join(node, nodes[0])
@@ -118,7 +118,7 @@ def test_swarm_survives_a_restart_of_its_nodes(world: rig.World, swarm: list[Nod
     before = world.engine.members(swarm[0])
     for node in swarm[:2]:
         world.client.containers.get(node.name).restart()
-    rig.until(lambda: all(world.engine.version(node) for node in swarm))
+    rig.until(lambda: all(world.engine.look(node) for node in swarm))
     rig.until(lambda: settled(world, swarm))
     after = world.engine.members(swarm[0])
     assert [(m.id, m.name, m.address) for m in after] == [(m.id, m.name, m.address) for m in before]
@@ -132,7 +132,7 @@ def settled(world: rig.World, nodes: list[NodeAccess]) -> bool:
 
 def test_member_of_a_dead_swarm_joins_another(world: rig.World, swarm: list[NodeAccess]) -> None:
     fresh = world.create(9, "master")
-    rig.until(lambda: world.engine.version(fresh))
+    rig.until(lambda: world.engine.look(fresh))
     world.engine.init(fresh)
     mover = swarm[2]
     world.engine.join(mover, fresh)
@@ -151,7 +151,7 @@ def settled_names(world: rig.World, manager: NodeAccess) -> list[str]:
 
 def test_manager_is_demoted_before_it_is_forgotten(world: rig.World, swarm: list[NodeAccess]) -> None:
     second = world.create(5, "master")
-    rig.until(lambda: world.engine.version(second))
+    rig.until(lambda: world.engine.look(second))
     world.engine.join(second, swarm[0])
     rig.until(lambda: [m.name for m in world.engine.members(second)])
     member = next(m for m in world.engine.members(swarm[0]) if m.name == second.name)

@@ -52,7 +52,7 @@ def another(world: rig.World) -> DockerMachines:
 
 def engine_answers(world: rig.World, number: int) -> bool:
     machine = next(m for m in world.machines.list(world.cluster) if m.name == world.spec(number).name)
-    return bool(rig.until(lambda: world.engine.version(rig.access(machine))))
+    return bool(rig.until(lambda: world.engine.look(rig.access(machine))))
 
 
 def test_killed_before_the_certificate(world: rig.World) -> None:

@@ -22,7 +22,8 @@ class Shell:
     def full_environment(self, cloud: str = "") -> dict[str, str]:
         """Return the environment of a command; `cloud` is another one of clouds.yaml."""
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("OS_", "STACKYARD_"))}
-        return {**ours, **self.environment, **({"OS_CLOUD": cloud} if cloud else {})}
+        # A login shell sets SHELL, and `coe cluster config` can't do without; continuous integration has none.
+        return {"SHELL": "/bin/sh", **ours, **self.environment, **({"OS_CLOUD": cloud} if cloud else {})}
 
     def run(self, *arguments: str, cloud: str = "", timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Run a program of the virtual environment."""

@@ -12,7 +12,7 @@ from stackyard.model.clusters import MASTER, Cluster, NodeGroup
 from stackyard.model.phase import Phase
 from stackyard.model.plan import Action
 from stackyard.model.plan import clusters as steps
-from stackyard.model.ports import Machine, Member
+from stackyard.model.ports import Look, Machine, Member
 
 
 def cluster(**values: object) -> Cluster:
@@ -32,9 +32,9 @@ class World:
     done: list[Action] = dataclasses.field(default_factory=list)
 
     def plan(self) -> list[Action]:
-        versions = {name: "20.10" for name, machine in self.machines.items() if machine.state == "running"}
-        members = tuple(self.members.values()) if any(self._is_master(name) for name in versions) else ()
-        seen = steps.Seen(self.network, tuple(self.machines.values()), versions, members)
+        looks = {name: Look("20.10") for name, machine in self.machines.items() if machine.state == "running"}
+        members = tuple(self.members.values()) if any(self._is_master(name) for name in looks) else ()
+        seen = steps.Seen(self.network, tuple(self.machines.values()), looks, members)
         return steps.plan_cluster(self.cluster, self.groups, seen)
 
     def _is_master(self, name: str) -> bool:

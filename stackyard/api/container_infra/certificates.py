@@ -14,7 +14,7 @@ from stackyard.model import errors
 from stackyard.model.clusters import Cluster
 from stackyard.model.ports import Authority
 
-DAYS = 1825
+HOURS = 24
 
 
 def find(call: Call) -> Cluster:
@@ -33,7 +33,7 @@ def show(call: Call) -> Reply:
 def sign(call: Call) -> Reply:
     """Sign a request for a client certificate with the cluster's CA."""
     ca = authority(call, call.target)
-    pem = call.services.certificates.sign(ca, call.body["csr"], DAYS)
+    pem = call.services.certificates.sign(ca, call.body["csr"], HOURS)
     return Reply(201, {**views.certificate(call, call.target, pem), "csr": call.body["csr"]})
 
 

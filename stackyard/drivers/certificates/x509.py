@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -29,6 +29,7 @@ Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 _SERVER = (ExtendedKeyUsageOID.SERVER_AUTH,)
 _CLIENT = (ExtendedKeyUsageOID.CLIENT_AUTH,)
+_NAMES = {"CN": NameOID.COMMON_NAME, "O": NameOID.ORGANIZATION_NAME, "OU": NameOID.ORGANIZATIONAL_UNIT_NAME}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +39,7 @@ class _Leaf:
     subject: x509.Name
     key: PublicKey
     purposes: Sequence[x509.ObjectIdentifier]
-    days: int = YEARS_10
+    days: float = YEARS_10
     names: Sequence[x509.GeneralName] = ()
 
 
@@ -71,7 +72,7 @@ def _usage(*, authority: bool) -> x509.KeyUsage:
     )
 
 
-def _builder(subject: x509.Name, key: PublicKey, days: int) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, key: PublicKey, days: float) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
@@ -84,18 +85,30 @@ def _builder(subject: x509.Name, key: PublicKey, days: int) -> x509.CertificateB
     )
 
 
-def _issue(authority: Authority, leaf: _Leaf) -> str:
-    ca = x509.load_pem_x509_certificate(authority.cert.encode())
-    ca_key = serialization.load_pem_private_key(authority.key.encode(), None)
-    assert isinstance(ca_key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey)
+def _name(subject: Mapping[str, str]) -> x509.Name:
+    return x509.Name([x509.NameAttribute(_NAMES[word], text[:64]) for word, text in subject.items() if text])
+
+
+def _signer_of(authority: Authority) -> tuple[x509.Certificate, Key]:
+    key = serialization.load_pem_private_key(authority.key.encode(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey)
+    return x509.load_pem_x509_certificate(authority.cert.encode()), key
+
+
+def _issuer(ca: x509.Certificate) -> x509.AuthorityKeyIdentifier:
     identifier = ca.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+
+
+def _issue(authority: Authority, leaf: _Leaf) -> str:
+    ca, ca_key = _signer_of(authority)
     builder = (
         _builder(leaf.subject, leaf.key, leaf.days)
         .issuer_name(ca.subject)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage(leaf.purposes), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
+        .add_extension(_issuer(ca), critical=False)
     )
     if leaf.names:
         builder = builder.add_extension(x509.SubjectAlternativeName(leaf.names), critical=False)
@@ -122,13 +135,13 @@ class X509:
     """Makes authorities (ECDSA P-256) and issues certificates; implements `ports.Certificates`."""
 
     def authority(self, name: str) -> Authority:
-        """Make a self-signed CA, valid 10 years, that may sign end-entity certificates only."""
+        """Make a self-signed CA, valid 10 years, that may sign end-entity certificates and its successor's."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _subject(name)
         builder = (
             _builder(subject, key.public_key(), YEARS_10)
             .issuer_name(subject)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
             .add_extension(_usage(authority=True), critical=True)
         )
         return Authority(_text(builder.sign(key, hashes.SHA256())), _pem(key))
@@ -157,7 +170,26 @@ class X509:
         assert isinstance(private, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey)
         return _issue(authority, _Leaf(_subject(name), private.public_key(), _CLIENT))
 
-    def sign(self, authority: Authority, csr: str, days: int) -> str:
-        """Sign a PEM request for client authentication; only its subject and key are taken over."""
+    def sign(self, authority: Authority, csr: str, hours: float, subject: Mapping[str, str] | None = None) -> str:
+        """Sign a PEM request for client authentication; of its content only the key and the subject may be kept.
+
+        `subject` (CN, O, OU), where given, replaces the request's own.
+        """
         request, key = _request(csr)
-        return _issue(authority, _Leaf(request.subject, key, _CLIENT, days))
+        name = request.subject if subject is None else _name(subject)
+        return _issue(authority, _Leaf(name, key, _CLIENT, hours / 24))
+
+    def cross(self, authority: Authority, successor: Authority) -> str:
+        """Return the successor's CA certificate with the authority as its issuer (RFC 5280, section 3.2)."""
+        old, key = _signer_of(authority)
+        new = x509.load_pem_x509_certificate(successor.cert.encode())
+        public = new.public_key()
+        assert isinstance(public, ec.EllipticCurvePublicKey | rsa.RSAPublicKey)
+        builder = (
+            _builder(new.subject, public, YEARS_10)
+            .issuer_name(old.subject)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(authority=True), critical=True)
+            .add_extension(_issuer(old), critical=False)
+        )
+        return _text(builder.sign(key, hashes.SHA256()))

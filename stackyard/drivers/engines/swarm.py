@@ -20,7 +20,7 @@ from stackyard.drivers.engines.pools import SUBNET_SIZE, overlay_pool
 from stackyard.drivers.machines.subnets import host_routes
 from stackyard.model import errors
 from stackyard.model.clusters import MASTER
-from stackyard.model.ports import Member, NodeAccess
+from stackyard.model.ports import Look, Member, NodeAccess
 
 LOOK_SECONDS = 2
 DEMOTE_SECONDS = 15
@@ -32,10 +32,13 @@ SETTLED = ("active", "pending")
 class SwarmEngine:
     """Forms swarms; keeps no state of its own."""
 
-    def version(self, node: NodeAccess) -> str | None:
-        """Return the Docker Engine's version, None while it does not answer; raises Unavailable on a wrong CA."""
+    def look(self, node: NodeAccess) -> Look | None:
+        """Return what the node's Engine says of itself, None while it does not answer."""
         try:
-            return str(_api(node, LOOK_SECONDS).version(api_version=False)["Version"])
+            info = _api(node, LOOK_SECONDS).info()
+            swarm = info["Swarm"]
+            member = swarm["LocalNodeState"] != "inactive"
+            return Look(info["ServerVersion"], member, bool(swarm["ControlAvailable"]), swarm.get("Error", ""))
         except requests.exceptions.SSLError as error:
             raise errors.Unavailable(f"the engine of {node.name} has another certificate authority: {error}") from error
         except (docker.errors.DockerException, requests.RequestException, OSError):
@@ -85,10 +88,18 @@ class SwarmEngine:
                 listen_addr=f"0.0.0.0:{RAFT_PORT}",
             )
 
-    def drain(self, manager: NodeAccess, member: Member) -> None:
-        """Move the member's tasks away and give it no new ones."""
-        with plainly(f"draining {member.name}"):
-            _update(_api(manager), member.id, Availability="drain")
+    def update(self, manager: NodeAccess, member: Member) -> None:
+        """Bring the member's availability and labels to what is given."""
+        with plainly(f"changing the settings of {member.name}"):
+            availability = "drain" if member.draining else "active"
+            _update(_api(manager), member.id, Availability=availability, Labels=dict(member.labels))
+
+    def recover(self, node: NodeAccess) -> None:
+        """Let this manager go on alone with all that the swarm knew (docker swarm init --force-new-cluster)."""
+        with plainly(f"recovering the swarm on {node.name}"):
+            _api(node).init_swarm(
+                advertise_addr=node.address, listen_addr=f"0.0.0.0:{RAFT_PORT}", force_new_cluster=True
+            )
 
     def forget(self, manager: NodeAccess, member: Member) -> None:
         """Take the member out of the list, demoting a manager first; refuses the last manager (Unavailable)."""
@@ -136,7 +147,7 @@ def _set_role(manager: docker.APIClient, node_id: str, role: str) -> None:
         return
 
 
-def _update(manager: docker.APIClient, node_id: str, **changes: str) -> None:
+def _update(manager: docker.APIClient, node_id: str, **changes: Any) -> None:
     """Change a node's spec; the swarm's own changes of it in between make the version stale, so look again."""
     for attempt in range(10):
         try:

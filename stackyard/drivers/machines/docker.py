@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -79,13 +79,13 @@ class DockerMachines:
                 time.sleep(0.05)
         raise errors.Unavailable(f"making node {spec.name}: another container has its name, or others took its address")
 
-    def delete(self, cluster_id: str, name: str) -> None:
+    def delete(self, cluster_id: str, name: str, *, keep_data: bool = False) -> None:
         """Remove the node and its volume; returns when both are gone."""
         with plainly(f"removing node {name}"):
             deadline = time.monotonic() + GONE_SECONDS
             while self._summary(cluster_id, name):
                 try:
-                    self._api.remove_container(name, v=True, force=True)
+                    self._api.remove_container(name, v=not keep_data, force=True)
                 except docker.errors.APIError as error:
                     if status(error) not in (404, 409) or time.monotonic() > deadline:
                         raise
@@ -97,6 +97,16 @@ class DockerMachines:
             if self._containers(cluster_id):
                 raise errors.Unavailable("removing the cluster's network: nodes are still on it")
         self._networks.delete(cluster_id)
+
+    def watch(self) -> Iterator[str]:
+        """Yield the cluster of each node that starts, ends or goes, as the Engine tells it."""
+        marks: dict[str, Any] = {"type": "container", "event": ["start", "die", "destroy"]}
+        marks["label"] = f"{container.INSTANCE}={self._instance}"
+        with plainly("watching the nodes"):
+            for event in self._api.events(decode=True, filters=marks):
+                cluster_id = event["Actor"]["Attributes"].get(container.CLUSTER)
+                if cluster_id:
+                    yield cluster_id
 
     def _containers(self, cluster_id: str) -> Sequence[dict[str, Any]]:
         marks = [f"{container.INSTANCE}={self._instance}", f"{container.CLUSTER}={cluster_id}"]

@@ -10,16 +10,16 @@ from stackyard.model import clusters
 from stackyard.model.clusters import Cluster, NodeGroup
 from stackyard.model.phase import Phase
 from stackyard.model.plan import Action, Wait
-from stackyard.model.ports import Machine, MachineSpec, Member
+from stackyard.model.ports import Look, Machine, MachineSpec, Member
 
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """A look at a cluster. `versions` has the engines that answer; `members` is empty before it is formed."""
+    """A look at a cluster. `looks` has the engines that answer, by machine; `members` is empty before it is formed."""
 
     network: bool = False
     machines: tuple[Machine, ...] = ()
-    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    looks: Mapping[str, Look] = dataclasses.field(default_factory=dict)
     members: tuple[Member, ...] = ()
 
 
@@ -122,10 +122,14 @@ def wanted_machines(cluster: Cluster, groups: Sequence[NodeGroup]) -> list[Machi
             group_id=group.id,
             role=group.role,
             image=group.image_id or "",
+            cpus=group.cpus,
+            memory_mb=group.memory_mb,
+            volume_gb=group.docker_volume_size or 0,
+            trust=cluster.trust,
         )
         for group in ordered
         if group.phase not in (Phase.DELETING, Phase.DELETE_FAILED)
-        for number in range(group.node_count)
+        for number in clusters.numbers(group)
     ]
 
 
@@ -140,7 +144,7 @@ def _plan_machines(specs: Sequence[MachineSpec], seen: Seen) -> list[Action]:
     missing = tuple(spec for spec in specs if spec.name not in running)
     if missing:
         return [AddMachines(missing)]
-    silent = [spec.name for spec in specs if spec.name not in seen.versions]
+    silent = [spec.name for spec in specs if spec.name not in seen.looks]
     return [Wait(f"waiting for the engine of {_names(silent)}")] if silent else []
 
 

@@ -56,7 +56,7 @@ def _form(machines: DockerMachines, count: int) -> ClusterAccess:
         spec = MachineSpec(f"{PREFIX}{cluster[:8]}-{number}", cluster, f"group-{role}", role, "node")
         made = machines.create(spec, lambda address: X.server(authority, "node", address))
         nodes.append(NodeAccess(made.name, made.address, role, client))
-    until(lambda: all(engine.version(node) for node in nodes), 60)
+    until(lambda: all(engine.look(node) for node in nodes), 60)
     engine.init(nodes[0])
     for node in nodes[1:]:
         engine.join(node, nodes[0])
