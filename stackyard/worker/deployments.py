@@ -70,9 +70,17 @@ class Deployments(Passive):
         if cluster is None or access is None:
             return steps.Seen(routes=routes, now=time.time())
         runs = tuple(self.workloads.runs(access, record.app_id))
-        nodes = tuple(node.name for node in cluster.observed.nodes if node.state == "ready")
-        workers = tuple(node.name for node in cluster.observed.nodes if node.role != MASTER)
-        return steps.Seen(runs, routes, self._busy(routes, runs), workers or nodes, time.time())
+        kept = cluster.observed.nodes
+        ready = [node for node in kept if node.state == "ready"]
+        workers = [node for node in ready if node.role != MASTER]
+        return steps.Seen(
+            runs,
+            routes,
+            self._busy(routes, runs),
+            nodes=tuple(node.name for node in workers or ready),
+            kept=frozenset(node.name for node in kept),
+            now=time.time(),
+        )
 
     def plan(self, record: Deployment, seen: steps.Seen) -> Sequence[Action]:
         """Ask the planner."""

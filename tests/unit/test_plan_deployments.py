@@ -60,7 +60,14 @@ class World:
         raise AssertionError(f"no end: {self.done[-5:]}")
 
     def look(self) -> steps.Seen:
-        return steps.Seen(tuple(self.runs.values()), self.routes, frozenset(), ("node-1", "node-2"), now=1e9)
+        return steps.Seen(
+            tuple(self.runs.values()),
+            self.routes,
+            frozenset(),
+            ("node-1", "node-2"),
+            frozenset({"node-1", "node-2"}),
+            now=1e9,
+        )
 
     def perform(self, action: Action) -> None:
         self.done.append(action)
@@ -144,7 +151,9 @@ def test_requests_in_flight_delay_the_stop_until_their_time_is_up() -> None:
     wish = steps.Wish((new,), {"web": HOST}, drain_seconds=10)
     record = deployment(release=2, serving=2, switched_at=100.0)
     routes = {HOST: {"web-r2.0": "10.0.0.1:0"}}
-    look = steps.Seen((seen_run(old), seen_run(new)), routes, frozenset({"web-r1.0"}), ("n",), now=105)
+    look = steps.Seen(
+        (seen_run(old), seen_run(new)), routes, frozenset({"web-r1.0"}), ("n",), frozenset({"n"}), now=105
+    )
     assert isinstance(steps.plan_deployment(record, wish, look)[0], Wait)
     late = dataclasses.replace(look, now=111)
     assert isinstance(steps.plan_deployment(record, wish, late)[0], steps.StopRun)
@@ -155,6 +164,12 @@ def test_a_lost_node_is_named_with_the_data_that_went_with_it() -> None:
     plan = steps.plan_deployment(record, shop(1), steps.Seen(nodes=("node-1",)))
     assert plan == [steps.PinService("redis", "node-1", lost="node-9")]
     assert "node-9" in plan[0].describe()
+
+
+def test_data_on_a_node_that_is_down_or_being_replaced_is_waited_for() -> None:
+    record = deployment(release=1, pins={"redis": "node-9"})
+    look = steps.Seen(nodes=("node-1",), kept=frozenset({"node-1", "node-9"}))
+    assert not isinstance(steps.plan_deployment(record, shop(1), look)[0], steps.PinService)
 
 
 def test_removal_ends_with_nothing_even_when_it_was_interrupted() -> None:

@@ -21,13 +21,15 @@ class Seen:
     """A look at a deployment.
 
     `routes` has for each of the application's hosts the servers that take new requests; `busy` the names
-    of replicas that still finish requests; `nodes` the names of nodes that can run something.
+    of replicas that still finish requests; `nodes` the names of nodes that can run something now, `kept` those that
+    the cluster has or will have again: what their volumes hold is not lost while they are down or being replaced.
     """
 
     runs: tuple[RunSeen, ...] = ()
     routes: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
     busy: frozenset[str] = frozenset()
     nodes: tuple[str, ...] = ()
+    kept: frozenset[str] = frozenset()
     now: float = 0
 
 
@@ -141,7 +143,7 @@ def _plan_pins(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
     for run in wish.runs:
         service = run.service
         pinned = deployment.pins.get(service.name)
-        if service.mounts and pinned not in seen.nodes:
+        if service.mounts and pinned not in seen.kept:
             taken = [deployment.pins.get(other.service.name) for other in wish.runs]
             node = min(seen.nodes, key=lambda name: (taken.count(name), name))
             return [PinService(service.name, node, lost=pinned)]
