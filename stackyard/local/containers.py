@@ -54,6 +54,8 @@ def registry_container(state: State, image: str, port: int) -> Wanted:
         "entrypoint": ["sh", "-c"],
         "ports": {f"{distribution.PORT}/tcp": ["127.0.0.1", port]},
         "volumes": {str(state / "registry"): {"bind": registry.INSIDE, "mode": "rw"}},
+        # It is on the networks of all clusters, and must not carry packets from one to another.
+        "sysctls": {"net.ipv4.ip_forward": "0"},
     }
     inputs = "".join((state / "registry" / name).read_text() for name in ("config.yml", "tls.crt", "tokens.crt"))
     return Wanted("registry", image, (script,), options, inputs)
