@@ -2,16 +2,15 @@
 """The X.509 driver, proved by real TLS handshakes and by OpenSSL's strict verifier."""
 
 import pathlib
-import socket
 import ssl
 import subprocess
-import threading
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.x509.oid import NameOID
+from tls_rig import handshake
 
 from stackyard.drivers.certificates.x509 import X509
 from stackyard.model import errors
@@ -23,38 +22,6 @@ driver = X509()
 @pytest.fixture(scope="module")
 def authority() -> Authority:
     return driver.authority("cluster 1")
-
-
-def context(folder: pathlib.Path, pair: TLSPair, side: ssl._SSLMethod) -> ssl.SSLContext:
-    (folder / "cert").write_text(pair.cert + pair.key)
-    made = ssl.SSLContext(side)
-    made.load_cert_chain(folder / "cert")
-    made.load_verify_locations(cadata=pair.ca)
-    made.verify_flags |= ssl.VERIFY_X509_STRICT
-    made.verify_mode = ssl.CERT_REQUIRED
-    return made
-
-
-def handshake(folder: pathlib.Path, server: TLSPair, client: TLSPair, name: str) -> bytes:
-    """Return what the client reads after a mutually authenticated handshake."""
-    ours, theirs = socket.socketpair()
-    serving = context(folder, server, ssl.PROTOCOL_TLS_SERVER)
-
-    def serve() -> None:
-        with ours:
-            try:
-                with serving.wrap_socket(ours, server_side=True) as tls:
-                    tls.sendall(b"hello")
-            except (ssl.SSLError, OSError):
-                pass
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        with theirs, context(folder, client, ssl.PROTOCOL_TLS_CLIENT).wrap_socket(theirs, server_hostname=name) as tls:
-            return tls.recv(5)
-    finally:
-        thread.join()
 
 
 @pytest.mark.parametrize("name", ["node-1", "10.181.3.2"])
