@@ -4,10 +4,10 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test test-oracle test-tempest lint bench clean
 
 help:  ## Show this list.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo:  ## From nothing to a running application: platform, cluster, two pushes; ends with its URL.
 	@tools/bootstrap.sh
@@ -16,6 +16,15 @@ demo:  ## From nothing to a running application: platform, cluster, two pushes; 
 test:  ## Install what the tests need and run them all.
 	@tools/bootstrap.sh --test
 	@$(PYTHON) -m pytest
+
+test-oracle:  ## Ask Magnum's own API (from PyPI) and this one the same questions, and compare the answers.
+	@tools/bootstrap.sh --test
+	@tools/bootstrap.sh --oracle
+	@$(PYTHON) -m pytest tests/oracle
+
+test-tempest:  ## Run OpenStack's own tests of Magnum (those that need no cluster) against the one-machine platform.
+	@tools/bootstrap.sh --tempest
+	@$(PYTHON) -m tools.tempest
 
 lint:  ## Check form, types and the direction of imports.
 	@tools/bootstrap.sh
@@ -29,5 +38,5 @@ bench:  ## Measure the figures that count, each beside its floor.
 	@$(PYTHON) -m tools.bench
 
 clean:  ## Remove what was made in this folder (the platform's own data: stackyard down --purge).
-	@rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	@rm -rf .venv .venv-oracle .venv-tempest build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,6 +4,8 @@
 #
 #   tools/bootstrap.sh          what `make demo` needs
 #   tools/bootstrap.sh --test   also the Debian packages that the tests start servers from
+#   tools/bootstrap.sh --oracle     also Magnum itself, in .venv-oracle
+#   tools/bootstrap.sh --tempest    also OpenStack's own tests of Magnum, in .venv-tempest
 #
 # Can be run at any time and killed at any time: done work is recognised, half-done work is done again.
 # Where packages come from is decided by pip's and apt's own configuration on this host.
@@ -81,25 +83,30 @@ ensure_programs() {
     find_python >/dev/null || fail "Python 3.11 or newer with its venv module is needed, $(python3 --version 2>&1) is here"
 }
 
-# What the environment depends on: the two files, the interpreter, and where it lies (scripts hold the path).
+# What an environment depends on: the files that name packages, the interpreter, and where it lies (scripts hold the path).
 wanted_stamp() {
-    { cat pyproject.toml constraints.txt; "$1" -c 'import sys; print(sys.version)'; pwd; } | sha256sum | cut -d' ' -f1
+    python=$1
+    shift
+    { cat "$@"; "$python" -c 'import sys; print(sys.version)'; pwd; } | sha256sum | cut -d' ' -f1
 }
 
+# ensure_environment FOLDER CONSTRAINTS WHAT-PIP-INSTALLS... : make it unless it is there as it should be.
 ensure_environment() {
+    folder=$1 constraints=$2
+    shift 2
     python=$(find_python)
-    wanted=$(wanted_stamp "$python")
-    [ "$(cat .venv/stamp 2>/dev/null)" != "$wanted" ] || return 0
-    say 'making the virtual environment (.venv); a minute or two'
+    wanted=$(wanted_stamp "$python" pyproject.toml "$constraints")
+    [ "$(cat "$folder/stamp" 2>/dev/null)" != "$wanted" ] || return 0
+    say "making the virtual environment $folder; a minute or two"
     # An environment that pip was killed in can't be trusted: begin anew.
-    if [ -e .venv/installing ] || ! .venv/bin/python -c 'import pip' 2>/dev/null; then
-        "$python" -m venv --clear .venv
+    if [ -e "$folder/installing" ] || ! "$folder/bin/python" -c 'import pip' 2>/dev/null; then
+        "$python" -m venv --clear "$folder"
     fi
-    : >.venv/installing
-    .venv/bin/python -m pip install --quiet --no-input -c constraints.txt --no-compile -e "$EXTRAS" >&2 ||
-        fail "pip could not install what pyproject.toml names; its words are above (proxy, index and certificates are pip's own configuration: pip config list)"
-    printf '%s\n' "$wanted" >.venv/stamp
-    rm -f .venv/installing
+    : >"$folder/installing"
+    "$folder/bin/python" -m pip install --quiet --no-input -c "$constraints" --no-compile "$@" >&2 ||
+        fail "pip could not install $*; its words are above (proxy, index and certificates are pip's own configuration: pip config list)"
+    printf '%s\n' "$wanted" >"$folder/stamp"
+    rm -f "$folder/installing"
 }
 
 # One at a time: the lock is on this very file, and also held by a pip that outlives a killed run.
@@ -108,8 +115,12 @@ if have flock; then flock 9; fi
 
 # shellcheck disable=SC2086  # a list of words
 case ${1-} in
-    --test) ensure_programs $TEST_COMMANDS ;;
-    '') ensure_programs ;;
-    *) fail "unknown argument $1; the only one is --test" ;;
+    --test | --tempest) ensure_programs $TEST_COMMANDS ;;
+    '' | --oracle) ensure_programs ;;
+    *) fail "unknown argument $1; there are: --test --oracle --tempest" ;;
 esac
-ensure_environment
+ensure_environment .venv constraints.txt -e "$EXTRAS"
+case ${1-} in
+    --oracle) ensure_environment .venv-oracle constraints-oracle.txt magnum gunicorn ;;
+    --tempest) ensure_environment .venv-tempest constraints-tempest.txt tempest magnum-tempest-plugin ;;
+esac
