@@ -18,10 +18,11 @@ SILENCE_SECONDS = 30.0
 SHORTEST, LONGEST = 0.1, 1.0
 
 
-def until(look: Callable[[], T | None], what: str, timeout: float) -> T:
+def until(look: Callable[[], T | None], what: str, timeout: float, longest: float = LONGEST) -> T:
     """Return the first answer of `look` that is not None; raises Unavailable after `timeout` seconds.
 
-    `what` names the thing waited for. An unreachable platform is borne for SILENCE_SECONDS in a row.
+    `what` names the thing waited for; looks are at most `longest` seconds apart. An unreachable platform is
+    borne for SILENCE_SECONDS in a row.
     """
     began = heard = time.monotonic()
     pause = SHORTEST
@@ -38,4 +39,4 @@ def until(look: Callable[[], T | None], what: str, timeout: float) -> T:
         if time.monotonic() - began > timeout:
             raise errors.Unavailable(f"{what} is not done after {timeout:.0f} s; it goes on, look again later")
         time.sleep(pause)
-        pause = min(pause * 1.3, LONGEST)
+        pause = min(pause * 1.3, longest)

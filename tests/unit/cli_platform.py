@@ -14,16 +14,20 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import flask
 import yaml
+from cli_infra import certificates, clusters, nodegroups, templates
 from werkzeug.serving import make_server
 
 STEPS = ("queued", "fetch", "detect", "build", "release", "deploy", "done")
 LOG = "-----> Python\nStep 1/2 : FROM base\n\x1b[32mgreen\x1b[0m é\nlast line"
 APPS = "/application-deployment/v1"
+
+Run = Callable[..., tuple[int, str, str]]
+"""Runs a command line; returns exit code, stdout, stderr."""
 
 
 class Platform:
@@ -38,6 +42,8 @@ class Platform:
         self.clusters: dict[str, dict[str, Any]] = {}
         self.templates: dict[str, dict[str, Any]] = {}
         self.lines: list[dict[str, str]] = []
+        self.asked: dict[str, Any] = {}
+        self.page = 100
         self.tokens: set[str] = set()
         self.seen: list[str] = []
         self.fail_with = ""
@@ -70,7 +76,7 @@ def fault(status: int, text: str) -> tuple[Any, int]:
 def application(platform: Platform) -> flask.Flask:
     """Return the WSGI application of everything below one port."""
     app = flask.Flask("small-platform")
-    for area in (identity, applications, pushes, reports, releases, templates, clusters):
+    for area in (identity, applications, pushes, reports, releases, templates, clusters, nodegroups, certificates):
         routes = flask.Blueprint(area.__name__, __name__)
         area(routes, platform)
         app.register_blueprint(routes)
@@ -242,60 +248,6 @@ def releases(app: flask.Blueprint, platform: Platform) -> None:
             return fault(404, f"there is no application '{ident}'")
         count = platform.scale["web"]
         return flask.jsonify([{"service": "web", "replica": n + 1, "state": "running"} for n in range(count)])
-
-
-def missing(what: str) -> Any:
-    entry = {"status": 404, "code": "client", "title": f"{what} not found", "detail": f"{what} could not be found."}
-    return {"errors": [{**entry, "request_id": "", "links": []}]}, 404
-
-
-def templates(app: flask.Blueprint, platform: Platform) -> None:
-    @app.get("/container-infra/v1/clustertemplates/<ident>")
-    def template(ident: str) -> Any:
-        return platform.templates.get(ident) or missing(f"ClusterTemplate {ident}")
-
-    @app.post("/container-infra/v1/clustertemplates")
-    def make_template() -> Any:
-        given = flask.request.get_json()
-        platform.templates[given["name"]] = {**given, "uuid": str(uuid.uuid4())}
-        return platform.templates[given["name"]], 201
-
-
-def clusters(app: flask.Blueprint, platform: Platform) -> None:
-    @app.post("/container-infra/v1/clusters")
-    def make() -> Any:
-        given = flask.request.get_json()
-        made = {**given, "uuid": str(uuid.uuid4()), "status": "CREATE_IN_PROGRESS", "health_status": None, "looks": 0}
-        platform.clusters[made["uuid"]] = made
-        return {"uuid": made["uuid"]}, 202
-
-    @app.get("/container-infra/v1/clusters")
-    def listing() -> Any:
-        return {"clusters": list(platform.clusters.values())}
-
-    @app.get("/container-infra/v1/clusters/<ident>")
-    def show(ident: str) -> Any:
-        named = [each for each in platform.clusters.values() if ident in (each["uuid"], each["name"])]
-        if not named:
-            return missing(f"Cluster {ident}")
-        found = named[0]
-        found["looks"] += 1
-        if found["looks"] > 2 and found["status"].endswith("IN_PROGRESS"):
-            ending = "FAILED" if platform.fail_with else "COMPLETE"
-            found["status"] = found["status"].replace("IN_PROGRESS", ending)
-            found["status_reason"] = platform.fail_with
-        return found
-
-    @app.post("/container-infra/v1/clusters/<ident>/actions/resize")
-    def resize(ident: str) -> Any:
-        count = flask.request.get_json()["node_count"]
-        platform.clusters[ident].update(node_count=count, status="UPDATE_IN_PROGRESS", looks=0)
-        return {"uuid": ident}, 202
-
-    @app.delete("/container-infra/v1/clusters/<ident>")
-    def delete(ident: str) -> Any:
-        del platform.clusters[ident]
-        return "", 204
 
 
 def find(platform: Platform, ident: str) -> Any:

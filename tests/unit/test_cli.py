@@ -12,50 +12,13 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from cli_platform import Platform, serve
+from cli_platform import Platform, Run
 
-from stackyard.cli import clouds, logs, main, push
+from stackyard.cli import clouds, logs, push
 from stackyard.cli.session import Session
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Platform]:
-    with serve() as platform:
-        yield platform
-
-
-@pytest.fixture
-def platform(server: Platform, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Platform:
-    """The platform, empty, as this shell's own one-machine platform."""
-    url = server.url
-    server.__init__()  # type: ignore[misc]
-    server.url = url
-    state = tmp_path / "state"
-    state.mkdir()
-    (state / "clouds.yaml").write_text(server.clouds())
-    for name in [name for name in os.environ if name.startswith("OS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("STACKYARD_STATE_DIR", str(state))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    return server
-
-
-@pytest.fixture
-def run(platform: Platform, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command line; returns exit code, stdout, stderr."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main.main(list(arguments))
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
 
 
 @pytest.fixture
@@ -271,34 +234,6 @@ class TestLogs:
     def test_replica_names(self) -> None:
         assert logs.replica_name({"service": "web", "replica": "web.2"}) == "web.2"
         assert logs.replica_name({"service": "web", "replica": 2}) == "web.2"
-
-
-class TestClusters:
-    def test_create_makes_the_built_in_template(self, run: Run, platform: Platform) -> None:
-        code, out, err = run("cluster", "create", "demo", "--nodes", "1")
-        assert code == 0, err
-        assert "CREATE_COMPLETE" in out
-        assert platform.templates["swarm"]["coe"] == "swarm"
-        assert next(iter(platform.clusters.values()))["node_count"] == 1
-        assert "demo" in run("cluster", "list")[1]
-
-    def test_failure_shows_the_true_reason(self, run: Run, platform: Platform) -> None:
-        platform.fail_with = "no room on the disk"
-        code, _, err = run("cluster", "create", "demo")
-        assert code == 1
-        assert "error: demo: CREATE_FAILED: no room on the disk" in err
-
-    def test_resize_show_delete(self, run: Run, platform: Platform) -> None:
-        run("cluster", "create", "demo", "--no-wait")
-        assert run("cluster", "resize", "demo", "--nodes", "4")[0] == 0
-        assert json.loads(run("cluster", "show", "demo", "--json")[1])["node_count"] == 4
-        assert run("cluster", "delete", "demo")[0] == 0
-        code, _, err = run("cluster", "show", "demo")
-        assert (code, platform.clusters) == (1, {})
-        assert "error: Cluster demo could not be found." in err
-
-    def test_unknown_template(self, run: Run) -> None:
-        assert "built in: swarm" in run("cluster", "create", "demo", "--template", "k8s")[2]
 
 
 class TestSession:
