@@ -2,11 +2,13 @@
 """Machines that are containers on one Docker Engine: the `Machines` port of the one-machine platform.
 
 Used by the worker. Each cluster has a bridge network of its own; each node has a fixed address on it, a
-certificate that is put into it before it starts, and a volume for its Engine's data that goes when it goes.
+certificate that is put into it before it starts, and a volume for its Engine's data that may outlive it.
 """
 
 from __future__ import annotations
 
+import builtins
+import dataclasses
 import re
 import threading
 import time
@@ -21,6 +23,8 @@ from stackyard.drivers.engines.failures import plainly, status, words
 from stackyard.drivers.machines import container, privileges
 from stackyard.drivers.machines.networks import ClusterNetworks
 from stackyard.drivers.machines.subnets import NODES, free_address
+from stackyard.drivers.machines.volumes import Data, DataVolumes
+from stackyard.drivers.machines.watching import watch
 from stackyard.model import errors
 from stackyard.model.ports import Machine, MachineSpec, TLSPair
 
@@ -49,15 +53,20 @@ class DockerMachines:
         self._instance = instance
         self._image = image.__getitem__ if isinstance(image, Mapping) else image or self._own_image
         self._networks = ClusterNetworks(client.api, instance, subnets)
+        self._volumes = DataVolumes(client.api, instance)
         self._files = files
         self._privileged, self._capabilities = _privileges(str(client.api.base_url))
         self._choosing = threading.Lock()
+        self._host: Mapping[str, Any] | None = None
 
     def list(self, cluster_id: str) -> list[Machine]:
-        """Return all machines of the cluster, by name."""
+        """Return all machines of the cluster, by name; those of which only the data is left are absent."""
         with plainly("listing nodes"):
-            network = self._networks.name(cluster_id)
-            machines = [container.machine(summary, network) for summary in self._containers(cluster_id)]
+            volumes = self._volumes.list(cluster_id)  # first: a node being made has its volume before its container
+            machines = self._machines(cluster_id)
+        there = {machine.name for machine in machines}
+        absent = [container.absent(one) for one in volumes if container.IMAGE in one["Labels"]]
+        machines += [machine for machine in absent if machine.name not in there]
         return sorted(machines, key=lambda machine: machine.name)
 
     def has_network(self, cluster_id: str) -> bool:
@@ -80,33 +89,43 @@ class DockerMachines:
         raise errors.Unavailable(f"making node {spec.name}: another container has its name, or others took its address")
 
     def delete(self, cluster_id: str, name: str, *, keep_data: bool = False) -> None:
-        """Remove the node and its volume; returns when both are gone."""
+        """Remove the node, then its volume unless that is kept; returns when both are gone."""
         with plainly(f"removing node {name}"):
             deadline = time.monotonic() + GONE_SECONDS
-            while self._summary(cluster_id, name):
+            while True:
                 try:
-                    self._api.remove_container(name, v=not keep_data, force=True)
+                    if self._gone(cluster_id, name, keep_data):
+                        return
                 except docker.errors.APIError as error:
+                    # 409: its removal is already under way.
                     if status(error) not in (404, 409) or time.monotonic() > deadline:
                         raise
                     time.sleep(0.05)
 
     def delete_network(self, cluster_id: str) -> None:
-        """Remove the cluster's network; raises Unavailable while something is still on it."""
+        """Remove the cluster's network and all that is left of its nodes; raises Unavailable while there are any."""
         with plainly("removing the cluster's network"):
             if self._containers(cluster_id):
                 raise errors.Unavailable("removing the cluster's network: nodes are still on it")
+            self._volumes.clear(cluster_id)
         self._networks.delete(cluster_id)
 
     def watch(self) -> Iterator[str]:
-        """Yield the cluster of each node that starts, ends or goes, as the Engine tells it."""
-        marks: dict[str, Any] = {"type": "container", "event": ["start", "die", "destroy"]}
-        marks["label"] = f"{container.INSTANCE}={self._instance}"
-        with plainly("watching the nodes"):
-            for event in self._api.events(decode=True, filters=marks):
-                cluster_id = event["Actor"]["Attributes"].get(container.CLUSTER)
-                if cluster_id:
-                    yield cluster_id
+        """Yield the cluster of each node that starts, ends or goes; raises Unavailable when the Engine goes."""
+        return watch(self._api, self._instance)
+
+    def _machines(self, cluster_id: str) -> builtins.list[Machine]:
+        network = self._networks.name(cluster_id)
+        return [container.machine(summary, network) for summary in self._containers(cluster_id)]
+
+    def _gone(self, cluster_id: str, name: str, keep_data: bool) -> bool:
+        """Remove the node's container, else its volume; tell whether nothing more is to be done."""
+        if self._summary(cluster_id, name):
+            self._api.remove_container(name, v=True, force=True)
+            return False
+        if not keep_data:
+            self._volumes.remove(cluster_id, name)
+        return True
 
     def _containers(self, cluster_id: str) -> Sequence[dict[str, Any]]:
         marks = [f"{container.INSTANCE}={self._instance}", f"{container.CLUSTER}={cluster_id}"]
@@ -126,8 +145,8 @@ class DockerMachines:
         if found["State"] == "paused":
             self._api.unpause(found["Id"])
             return found | {"State": "running"}
-        if found["State"] in ("dead", "removing"):
-            self.delete(spec.cluster_id, spec.name)
+        if found["State"] in ("dead", "removing") or _outdated(found, spec):
+            self.delete(spec.cluster_id, spec.name, keep_data=True)
             return None
         if found["State"] == "restarting":
             end = self._api.logs(found["Id"], tail=5).decode(errors="replace")
@@ -135,34 +154,49 @@ class DockerMachines:
         return found
 
     def _new(self, spec: MachineSpec) -> dict[str, Any] | None:
-        """Make the node's container; None when another attempt was quicker and is not yet done."""
+        """Make the node's volume and container; None when another attempt was quicker and is not yet done."""
         subnet = self._networks.find(spec.cluster_id)
         if subnet is None:
             raise errors.Unavailable(f"making node {spec.name}: the cluster's network is not there yet")
-        # Nodes of one cluster are made at the same time: an address counts as taken once its container is listed.
+        image = self._image(spec.image)
+        # Nodes of one cluster are made at the same time: an address counts as taken once its volume is listed.
         with self._choosing:
-            self._create(spec, self._free_address(spec, subnet))
+            data = self._volumes.ensure(spec, lambda: self._free_address(spec, subnet))
+            if data.address not in self._unused(spec, subnet):
+                data = dataclasses.replace(data, address=self._free_address(spec, subnet))
+        self._create(spec, image, data)
         return self._find(spec)
 
-    def _free_address(self, spec: MachineSpec, subnet: IPv4Network) -> str:
+    def _unused(self, spec: MachineSpec, subnet: IPv4Network) -> set[str]:
+        """Return the addresses of the subnet that no other node of the cluster has."""
         network = self._networks.name(spec.cluster_id)
-        taken = [container.address(summary, network) for summary in self._containers(spec.cluster_id)]
-        free = free_address(subnet, taken)
+        others = [one for one in self._containers(spec.cluster_id) if container.name(one) != spec.name]
+        taken = {container.address(one, network) for one in others}
+        return {str(subnet[number]) for number in NODES} - taken
+
+    def _free_address(self, spec: MachineSpec, subnet: IPv4Network) -> str:
+        kept = {one["Labels"].get(container.ADDRESS, "") for one in self._volumes.list(spec.cluster_id)}
+        taken = {str(subnet[number]) for number in NODES} - self._unused(spec, subnet)
+        free = free_address(subnet, kept | taken)
         if free is None:
             raise errors.GiveUp(f"all addresses of {subnet} are taken: a cluster holds {len(NODES)} nodes here")
         return free
 
-    def _create(self, spec: MachineSpec, address: str) -> None:
-        marks = container.labels(self._instance, spec)
-        endpoint: Any = {self._networks.name(spec.cluster_id): self._api.create_endpoint_config(ipv4_address=address)}
+    def _create(self, spec: MachineSpec, image: str, data: Data) -> None:
+        network = self._networks.name(spec.cluster_id)
+        endpoint: Any = {network: self._api.create_endpoint_config(ipv4_address=data.address)}
         capabilities = None if self._privileged else self._capabilities
+        limits = container.limits(spec, self._facts())
+        marks = container.labels(self._instance, spec, data.address)
+        marks[container.LIMITED] = str(data.limited and limits.all).lower()
+        marks[container.NEW] = str(data.new).lower()
         try:
             self._api.create_container(
-                self._image(spec.image),
+                image,
                 name=spec.name,
                 hostname=spec.name,
                 labels=marks,
-                host_config=container.host_config(self._api, spec, marks, capabilities),
+                host_config=container.host_config(self._api, spec, limits, capabilities),
                 networking_config=self._api.create_networking_config(endpoint),
             )
         except docker.errors.APIError as error:
@@ -176,27 +210,37 @@ class DockerMachines:
         try:
             self._api.put_archive(found["Id"], "/", packed)
             self._api.start(found["Id"])
-        except docker.errors.NotFound:
+        except docker.errors.NotFound as error:
+            if "network" in words(error):
+                self._clear(found, spec)
+                raise errors.Unavailable(f"making node {spec.name}: the cluster's network has gone") from error
             # Another attempt at the same node, or the cluster's removal, was quicker.
             return False
         except docker.errors.APIError as error:
-            self._clear(found, error)
+            self._judge(found, error)
+            self._clear(found, spec)
             return False
         return True
 
-    def _clear(self, found: Mapping[str, Any], error: docker.errors.APIError) -> None:
-        """Remove a node that never ran and can't as it was made; raises the error where that is no cure."""
+    def _judge(self, found: Mapping[str, Any], error: docker.errors.APIError) -> None:
+        """Raise the error unless making the node again is a cure; a node that ever ran is not made again."""
         if CAPS_REFUSED in words(error) and self._privileged:
             self._privileged = False
         elif ADDRESS_TAKEN not in words(error):
             raise error
         if found["State"] != "created":
             raise error
-        try:
-            self._api.remove_container(found["Id"], v=True, force=True)
-        except docker.errors.APIError as refusal:
-            if status(refusal) not in (404, 409):
-                raise
+
+    def _clear(self, found: Mapping[str, Any], spec: MachineSpec) -> None:
+        """Remove a node that never ran, with its volume when that was made for it."""
+        kept = found["State"] != "created" or found["Labels"].get(container.NEW) != "true"
+        self.delete(spec.cluster_id, spec.name, keep_data=kept)
+
+    def _facts(self) -> Mapping[str, Any]:
+        """Return what the Engine says of its host; that does not change while we live."""
+        if self._host is None:
+            self._host = self._api.info()
+        return self._host
 
     def _own_image(self, image_id: str) -> str:
         """Return the id of our own image of this name: nodes have rights that no other image may get."""
@@ -210,6 +254,11 @@ class DockerMachines:
             raise errors.GiveUp(
                 f"there is no image 'stackyard/{name}' here: make it with: stackyard images build {name}"
             ) from None
+
+
+def _outdated(found: Mapping[str, Any], spec: MachineSpec) -> bool:
+    """Tell whether a node that does not run is to be made anew: its certificate would not fit its label."""
+    return found["State"] in ("created", "exited") and not container.made_of(found, spec)
 
 
 def _privileges(url: str) -> tuple[bool, tuple[str, ...]]:
