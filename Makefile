@@ -15,7 +15,7 @@ demo:  ## From nothing to a running application: platform, cluster, two pushes; 
 
 test:  ## Install what the tests need and run them all.
 	@tools/bootstrap.sh --test
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest -n 2 --dist loadgroup
 
 test-oracle:  ## Ask Magnum's own API (from PyPI) and this one the same questions, and compare the answers.
 	@tools/bootstrap.sh --test

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all tests share: where any of them needs a Docker Engine, one answers before the first begins."""
+"""What all tests share: a Docker Engine that answers before the first that needs one, and their order.
+
+`make test` runs two tests at a time, most of which wait for containers. Tests that share things made for them stay
+together: those of the one-machine platform, which take longest and begin first, and otherwise those of one file.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,15 @@ import pytest
 from stackyard.local import engine
 
 ENGINE = "unix:///var/run/docker.sock"
+STATE = pathlib.Path(tempfile.gettempdir()) / "sytest-engine"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell pytest-xdist what stays together."""
+    for item in items:
+        group = "platform" if item.get_closest_marker("platform") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.get_closest_marker("platform") is None)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,8 +33,14 @@ def docker_engine(request: pytest.FixtureRequest) -> Iterator[None]:
     if not any(item.get_closest_marker("engine") for item in request.session.items):
         yield
         return
-    state = pathlib.Path(tempfile.gettempdir()) / "sytest-engine"
-    state.mkdir(exist_ok=True)
-    engine.ensure_engine(ENGINE, lambda line: print(line, flush=True), state)
+    STATE.mkdir(exist_ok=True)
+    engine.ensure_engine(ENGINE, lambda line: print(line, flush=True), STATE)
     yield
-    engine.stop_engine_if_ours(state)
+    if not hasattr(request.config, "workerinput"):
+        engine.stop_engine_if_ours(STATE)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Stop the Engine once the last of several processes is done."""
+    if session.config.pluginmanager.hasplugin("dsession") and not hasattr(session.config, "workerinput"):
+        engine.stop_engine_if_ours(STATE)
