@@ -9,16 +9,22 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 
+import docker
 import pytest
 
+from stackyard.local import images
+from tests.platform.clusters import Api, Host
 from tests.platform.shell import Shell
 
+RECIPES = pathlib.Path(__file__).with_name("images")
+OWN_IMAGES = ("sytest-node", "sytest-busybox")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NAME = f"sytest-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]}"
 SUBNETS = "10.182.0.0/16"
@@ -35,6 +41,7 @@ def platform() -> Iterator[dict[str, str]]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         shell.ok("down", "--purge")
         up(shell)
+        build_images()
         yield shell.environment
         shell.ok("down", "--purge")
 
@@ -55,6 +62,31 @@ def up(shell: Shell) -> None:
     )
     if done.returncode:
         pytest.fail(f"stackyard up failed:\n{done.stdout}")
+
+
+def build_images() -> None:
+    """Build the images of the tests' own, beside the product's."""
+    with tempfile.TemporaryDirectory(prefix="sytest-images-") as folder:
+        for name in ("base", "node"):
+            shutil.copytree(images.FOLDER / name, pathlib.Path(folder) / name)
+        shutil.copytree(RECIPES, folder, dirs_exist_ok=True)
+        images.build(docker.from_env(timeout=300), OWN_IMAGES, lambda name, line: None, pathlib.Path(folder))
+
+
+@pytest.fixture(scope="session")
+def api(platform: dict[str, str]) -> Api:
+    return Api(platform)
+
+
+@pytest.fixture(scope="session")
+def other(platform: dict[str, str]) -> Api:
+    """Another project's user."""
+    return Api(platform, "stackyard-other")
+
+
+@pytest.fixture(scope="session")
+def host(platform: dict[str, str]) -> Host:
+    return Host(NAME)
 
 
 def free_ports(*parts: str) -> dict[str, int]:
