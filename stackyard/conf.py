@@ -12,6 +12,13 @@ from collections.abc import Sequence
 
 from oslo_config import cfg
 
+_WORD = "[A-Za-z0-9][A-Za-z0-9_.-]*"
+
+
+def _list_of(item: str) -> str:
+    """Return a regular expression for items with commas between them."""
+    return rf"^\s*{item}\s*(,\s*{item}\s*)*$"
+
 
 def default_state_dir() -> str:
     """Return the XDG state folder for Stackyard (XDG Base Directory Specification)."""
@@ -98,6 +105,31 @@ MACHINES = [
         help="Cluster networks are /24s of this. Change it when it collides with yours.",
     ),
     cfg.IntOpt("max_clusters_per_project", default=20, help="Cluster quota of a project that has none of its own."),
+    cfg.StrOpt(
+        "images",
+        default="node",
+        regex=_list_of(f"{_WORD}(:{_WORD})?"),
+        help="Images of nodes that clusters may ask for: NAME or NAME:OS_DISTRO, with commas. Add what you built.",
+    ),
+    cfg.StrOpt(
+        "flavors",
+        default="small:1:1024,medium:2:2048,large:4:8192",
+        regex=_list_of(rf"{_WORD}:\d+(\.\d+)?:\d+"),
+        help="Sizes of nodes that clusters may ask for: NAME:CORES:MEMORY_MB (0: no limit). Fit them to your machines.",
+    ),
+    cfg.StrOpt(
+        "networks",
+        default="public:external,private",
+        regex=_list_of(f"{_WORD}(:external)?"),
+        help="Networks that requests may name, as clients want to; each cluster has one of its own all the same.",
+    ),
+    cfg.FloatOpt(
+        "client_certificate_hours",
+        default=24,
+        min=0.1,
+        max=24 * 365,
+        help="Certificates signed for users of a cluster are good for so long. Shorten it where laptops get lost.",
+    ),
 ]
 
 GROUPS: dict[str | None, list[cfg.Opt]] = {

@@ -21,6 +21,7 @@ def build() -> pipeline.WSGI:
             intents=Intents.of(parts.store, parts.secrets, rules),
             secrets=parts.secrets,
             certificates=parts.authorities.certificates,
+            authorities=parts.authorities,
             workloads=parts.workloads,
             sources=parts.sources,
             access=parts.authorities.access,

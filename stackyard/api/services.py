@@ -5,17 +5,28 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from oslo_config import cfg
 
 from stackyard.intents import Intents
 from stackyard.model.clusters import Cluster
-from stackyard.model.ports import Certificates, ClusterAccess, Secrets, Sources, Workloads
+from stackyard.model.ports import Authority, Certificates, ClusterAccess, Secrets, Sources, Workloads
 from stackyard.store import Store
 
 LANGUAGE_PACKS: Mapping[str, str] = {
     "python": "Python: requirements.txt or pyproject.toml, run by Procfile or by guess"
 }
+
+
+class Authorities(Protocol):
+    """The CAs of clusters: those whose clients all nodes of the cluster accept now."""
+
+    def authority(self, cluster: Cluster, number: int | None = None) -> Authority:
+        """Return the cluster's CA; raises Conflict while there is none."""
+
+    def certificate(self, cluster: Cluster) -> str:
+        """Return its certificate (PEM); raises Conflict while there is none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +42,7 @@ class Services:
     intents: Intents
     secrets: Secrets
     certificates: Certificates
+    authorities: Authorities
     workloads: Workloads
     sources: Sources
     access: Callable[[Cluster], ClusterAccess]

@@ -15,8 +15,10 @@ from stackyard.intents.clusters import Clusters
 from stackyard.intents.deployments import Deployments
 from stackyard.intents.nodegroups import NodeGroups
 from stackyard.intents.releases import Releases
+from stackyard.intents.rolls import Rolls
 from stackyard.intents.rules import Rules
 from stackyard.intents.templates import Templates
+from stackyard.model.offers import Offers
 from stackyard.model.ports import Secrets
 from stackyard.store import Store
 
@@ -25,11 +27,13 @@ __all__ = ["Intents", "Rules"]
 
 @dataclasses.dataclass(frozen=True)
 class Intents:
-    """The intents of all nouns."""
+    """The intents of all nouns, and what they may name."""
 
+    offers: Offers
     templates: Templates
     clusters: Clusters
     nodegroups: NodeGroups
+    rolls: Rolls
     applications: Applications
     builds: Builds
     releases: Releases
@@ -39,9 +43,11 @@ class Intents:
     def of(cls, store: Store, secrets: Secrets, rules: Rules) -> Intents:
         """Build them on one store."""
         return cls(
-            templates=Templates(store),
+            offers=rules.offers,
+            templates=Templates(store, rules),
             clusters=Clusters(store, rules),
-            nodegroups=NodeGroups(store),
+            nodegroups=NodeGroups(store, rules),
+            rolls=Rolls(store, rules),
             applications=Applications(store, rules),
             builds=Builds(store, secrets, rules),
             releases=Releases(store, secrets, rules),

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clusters: create, resize and delete. Called by the container-infra API; the worker makes them real."""
+"""Clusters: create, change, resize and delete. Called by the container-infra API; the worker makes them real."""
 
 from __future__ import annotations
 
-import datetime
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stackyard.intents.nodegroups import resized
-from stackyard.intents.rules import CLUSTER, Rules, page_of, visible, within
-from stackyard.intents.templates import generated_name
+from stackyard.intents import sizes
+from stackyard.intents.nodegroups import begin, flavor, image, meant
+from stackyard.intents.rules import CLUSTER, Rules, check_labels, deadline, page_of, visible, within
+from stackyard.intents.templates import check_networks, generated_name
 from stackyard.model import errors
 from stackyard.model.clusters import MASTER, WORKER, Cluster, ClusterTemplate, NodeGroup
 from stackyard.model.phase import Trigger
@@ -72,20 +73,44 @@ class Clusters:
             template = _template(tx, caller, values["cluster_template_id"])
             cluster = _new(caller, template, values)
             self._check(cluster, values)
+            groups = [self._default_group(cluster, template, values, role) for role in (MASTER, WORKER)]
             tx.quotas.take(caller.project_id, CLUSTER, self.rules.max_clusters)
             tx.clusters.insert(cluster)
-            for group in _default_groups(cluster, template, values):
+            for group in groups:
                 tx.nodegroups.insert(group)
             return cluster
 
-    def resize(self, caller: Caller, ident: str, count: int, group: str | None = None) -> Cluster:
-        """Ask for another number of nodes in a group (default: the default workers)."""
+    def update(self, caller: Caller, ident: str, values: Mapping[str, Any]) -> Cluster:
+        """Change `name`, `labels`, `node_count` and `master_count`, whichever are given, at once.
+
+        The default groups have the cluster's labels. Raises BadInput, and Conflict as `resize` does.
+        """
+        fields = {name: values[name] for name in ("name", "labels") if name in values}
         with self.store.transaction() as tx:
             cluster = visible(tx.clusters, caller, ident)
-            chosen = _group(tx.nodegroups.of([cluster.id])[cluster.id], group)
-            tx.nodegroups.save(resized(chosen, count))
-            message = f"{chosen.name}: {chosen.node_count} nodes become {count}"
-            return tx.clusters.change(cluster, Trigger.CHANGE, message, deadline=deadline(cluster))
+            check_labels(self.rules, cluster.coe, fields.get("labels", {}))
+            message = f"change of {', '.join(sorted(values))} asked for"
+            changed, groups = begin(tx, cluster, message, **fields)
+            held = sizes.pins(tx, changed)
+            for group in groups:
+                if group.is_default:
+                    _change_default(tx, changed, group, values, held)
+            return changed
+
+    def resize(
+        self, caller: Caller, ident: str, count: int, group: str | None = None, leaving: Sequence[str] = ()
+    ) -> Cluster:
+        """Ask for another number of nodes in a group (default: the default workers), without those `leaving`.
+
+        These are given by name, member id or address. Raises BadInput beyond the group's bounds and for nodes that
+        it has not, Conflict when nodes that would have to go hold the volumes of applications.
+        """
+        with self.store.transaction() as tx:
+            cluster = visible(tx.clusters, caller, ident)
+            changed, groups = begin(tx, cluster, f"{group or 'default-worker'}: {count} nodes asked for")
+            chosen = meant(groups, group)
+            tx.nodegroups.save(sizes.resized(changed, chosen, count, leaving, sizes.pins(tx, changed)))
+            return changed
 
     def delete(self, caller: Caller, ident: str) -> Cluster:
         """Ask for the cluster to go; raises Conflict while applications live on it."""
@@ -94,6 +119,12 @@ class Clusters:
             _check_empty(tx, cluster)
             return tx.clusters.change(cluster, Trigger.DELETE, "delete asked for", deadline=deadline(cluster))
 
+    def signed(self, caller: Caller, cluster: Cluster) -> None:
+        """Write into the cluster's history that a certificate was signed for the caller."""
+        message = f"certificate signed for user {caller.user_name or caller.user_id}"
+        with self.store.saving() as tx:
+            tx.clusters.note(cluster, "certificate", message)
+
     def _check(self, cluster: Cluster, values: Mapping[str, Any]) -> None:
         if cluster.coe not in self.rules.coes:
             have = ", ".join(sorted(self.rules.coes))
@@ -101,10 +132,30 @@ class Clusters:
                 f"no driver for {cluster.coe} clusters here; use a template whose coe is one of: {have}"
             )
         masters = count_of(values, "master_count")
-        if masters % 2 == 0:
-            raise errors.BadInput(f"master_count must be odd, {masters} masters can't agree when one fails")
+        sizes.check_masters(masters)
         if masters > 1 and not cluster.attributes.get("master_lb_enabled"):
             raise errors.BadInput("master_count must be 1 when master_lb_enabled is false")
+        check_networks(self.rules, cluster.attributes)
+        check_labels(self.rules, cluster.coe, cluster.labels)
+
+    def _default_group(
+        self, cluster: Cluster, template: ClusterTemplate, values: Mapping[str, Any], role: str
+    ) -> NodeGroup:
+        master = role == MASTER
+        size = cluster.attributes["docker_volume_size"]
+        return NodeGroup(
+            cluster_id=cluster.id,
+            project_id=cluster.project_id,
+            name=f"default-{role}",
+            role=role,
+            node_count=count_of(values, "master_count" if master else "node_count"),
+            min_node_count=1 if master else 0,
+            docker_volume_size=size if isinstance(size, int) else None,
+            labels=cluster.labels,
+            is_default=True,
+            **image(self.rules, template.image_id),
+            **flavor(self.rules, _text(cluster.attributes["master_flavor_id" if master else "flavor_id"])),
+        )
 
 
 def count_of(values: Mapping[str, Any], name: str) -> int:
@@ -112,14 +163,16 @@ def count_of(values: Mapping[str, Any], name: str) -> int:
     return 1 if values.get(name) is None else int(values[name])
 
 
-def deadline(cluster: Cluster) -> datetime.datetime | None:
-    """Return when an operation that starts now has failed; None where the cluster's timeout is 0."""
-    return within(cluster.create_timeout * 60) if cluster.create_timeout else None
-
-
 def _template(tx: Transaction, caller: Caller, ident: str) -> ClusterTemplate:
-    template = visible(tx.templates, caller, ident)
-    if template.hidden and template.project_id != caller.project_id and not caller.is_admin:
+    try:
+        template = visible(tx.templates, caller, ident)
+    except errors.NotFound:
+        # A public template that is hidden is known to be there, and only admins may use it.
+        hidden = tx.templates.list(None, public=True, hidden=True)
+        if all(ident not in (each.id, each.name) for each in hidden):
+            raise
+        raise errors.Forbidden(f"cluster template '{ident}' is hidden") from None
+    if template.hidden and not caller.is_admin:
         raise errors.Forbidden(f"cluster template '{ident}' is hidden")
     return template
 
@@ -154,37 +207,21 @@ def _text(value: object) -> str | None:
 
 def _labels(template: ClusterTemplate, values: Mapping[str, Any]) -> dict[str, str]:
     given = values.get("labels")
-    if given is None:
+    if not given:
         return dict(template.labels)
     return {**template.labels, **given} if values.get("merge_labels") else dict(given)
 
 
-def _default_groups(cluster: Cluster, template: ClusterTemplate, values: Mapping[str, Any]) -> list[NodeGroup]:
-    return [
-        NodeGroup(
-            cluster_id=cluster.id,
-            project_id=cluster.project_id,
-            name=f"default-{role}",
-            role=role,
-            node_count=count_of(values, count),
-            min_node_count=minimum,
-            image_id=template.image_id,
-            flavor_id=_text(cluster.attributes[flavor]),
-            labels=cluster.labels,
-            is_default=True,
-        )
-        for role, count, flavor, minimum in (
-            (MASTER, "master_count", "master_flavor_id", 1),
-            (WORKER, "node_count", "flavor_id", 0),
-        )
-    ]
-
-
-def _group(groups: Sequence[NodeGroup], ident: str | None) -> NodeGroup:
-    for group in groups:
-        if ident in (group.id, group.name) or (ident is None and group.is_default and group.role == WORKER):
-            return group
-    raise errors.NotFound(f"nodegroup '{ident or 'default-worker'}' could not be found")
+def _change_default(
+    tx: Transaction, cluster: Cluster, group: NodeGroup, values: Mapping[str, Any], held: sizes.Pins
+) -> None:
+    """Bring one of the default groups to a change of its cluster."""
+    count = values.get("master_count" if group.role == MASTER else "node_count")
+    changed = group if count is None else sizes.resized(cluster, group, count, (), held)
+    if "labels" in values:
+        changed = dataclasses.replace(changed, labels=cluster.labels, **sizes.moved(changed, Trigger.CHANGE))
+    if changed is not group:
+        tx.nodegroups.save(changed)
 
 
 def _check_empty(tx: Transaction, cluster: Cluster) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+from collections.abc import Mapping
 from typing import TypeVar
 
 from oslo_config import cfg
 
-from stackyard.model import errors
+from stackyard.model import errors, offers
+from stackyard.model.clusters import Cluster
+from stackyard.model.offers import SWARM_LABELS, Offers
 from stackyard.model.records import Caller, utcnow
 from stackyard.store import Page
 from stackyard.store.records import Repository
@@ -17,15 +20,17 @@ from stackyard.store.records import Repository
 T = TypeVar("T")
 
 SWARM = frozenset({"swarm", "swarm-mode", "docker"})
+DRIVERS = dict.fromkeys(sorted(SWARM), SWARM_LABELS)
 CLUSTER = "Cluster"
 APPLICATION = "Application"
 
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """Limits of a platform. `coes` are the engines that it has a driver for; times are in seconds."""
+    """Limits and offers of a platform. `coes` are the engines that it has a driver for; times are in seconds."""
 
     coes: frozenset[str] = SWARM
+    offers: Offers = dataclasses.field(default_factory=lambda: Offers(labels=DRIVERS))
     max_clusters: int = 20
     max_applications: int = 100
     build_seconds: int = 1800
@@ -39,7 +44,19 @@ class Rules:
             max_applications=conf.apps.max_per_project,
             build_seconds=conf.apps.build_seconds,
             ready_seconds=conf.apps.ready_seconds,
+            offers=Offers(
+                images=offers.images(conf.machines.images),
+                flavors=offers.flavors(conf.machines.flavors),
+                networks=offers.networks(conf.machines.networks),
+                labels=DRIVERS,
+            ),
         )
+
+
+def check_labels(rules: Rules, coe: str, labels: Mapping[str, str]) -> None:
+    """Raise BadInput for labels that the engine's driver does not know; engines without a driver take any."""
+    if coe in rules.offers.labels:
+        offers.check_labels(rules.offers.labels[coe], labels)
 
 
 def visible(rows: Repository[T], caller: Caller, ident: str) -> T:
@@ -66,3 +83,8 @@ def page_of(rows: Repository[T], caller: Caller, page: Page) -> list[T]:
 def within(seconds: float) -> datetime.datetime:
     """Return the deadline of an operation that may take so long."""
     return utcnow() + datetime.timedelta(seconds=seconds)
+
+
+def deadline(cluster: Cluster) -> datetime.datetime | None:
+    """Return when an operation that starts now has failed; None where the cluster's timeout is 0."""
+    return within(cluster.create_timeout * 60) if cluster.create_timeout else None

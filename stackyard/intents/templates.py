@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cluster templates: what clusters of one kind have in common. Called by the container-infra API."""
+"""Cluster templates: what clusters of one kind have in common. Called by the container-infra API.
+
+A template may name an engine that there is no driver for: it is only a description until a cluster is made of it.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,15 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from stackyard.intents.rules import page_of, visible
-from stackyard.model import errors
+from stackyard.intents.rules import Rules, check_labels, page_of, visible
+from stackyard.model import errors, offers
 from stackyard.model.clusters import ClusterTemplate
+from stackyard.model.phase import Phase
 from stackyard.model.records import Caller, utcnow
 from stackyard.store import Page, Store, Transaction
 
 OWN = frozenset({"name", "coe", "image_id", "labels", "public", "hidden"})
-ALWAYS_CHANGEABLE = frozenset({"name", "public", "hidden"})
+ALWAYS_CHANGEABLE = frozenset({"name", "public", "hidden", "tags"})
 NETWORK_DRIVERS: Mapping[str, tuple[str, ...]] = {
     "kubernetes": ("flannel", "calico", "cilium"),
     "swarm": ("docker", "flannel"),
@@ -43,8 +47,9 @@ def generated_name(noun: str) -> str:
 class Templates:
     """Intents on cluster templates."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, rules: Rules) -> None:
         self.store = store
+        self.rules = rules
 
     def list(self, caller: Caller, page: Page) -> list[ClusterTemplate]:
         """Return own and public templates; admins see all."""
@@ -57,7 +62,7 @@ class Templates:
             return visible(tx.templates, caller, ident)
 
     def create(self, caller: Caller, values: Mapping[str, Any]) -> ClusterTemplate:
-        """Write a template; raises BadInput for drivers that its engine does not know."""
+        """Write a template; raises BadInput for an image, flavor, network, driver or label that is not known here."""
         template = ClusterTemplate(
             project_id=caller.project_id,
             user_id=caller.user_id,
@@ -67,9 +72,9 @@ class Templates:
             labels=values.get("labels") or {},
             public=values.get("public") or False,
             hidden=values.get("hidden") or False,
-            attributes=_attributes(values),
+            attributes={"network_driver": _default_network(values["coe"]), **_attributes(values)},
         )
-        _check_drivers(template)
+        template = self._checked(template)
         with self.store.transaction() as tx:
             return tx.templates.insert(template)
 
@@ -80,7 +85,8 @@ class Templates:
             if set(values) - ALWAYS_CHANGEABLE:
                 _check_unused(tx, template)
             changed = _changed(template, values)
-            _check_drivers(changed)
+            # What is only renamed or hidden need not be on offer any more.
+            changed = self._checked(changed) if set(values) - ALWAYS_CHANGEABLE else changed
             tx.templates.save(changed)
             return changed
 
@@ -90,6 +96,34 @@ class Templates:
             template = visible(tx.templates, caller, ident)
             _check_unused(tx, template)
             tx.templates.delete(template.id)
+
+    def _checked(self, template: ClusterTemplate) -> ClusterTemplate:
+        """Return the template with its image's distribution; raises BadInput for what can't be."""
+        image = offers.find(self.rules.offers.images, template.image_id, "image")
+        for name in ("flavor_id", "master_flavor_id"):
+            if (flavor := template.attributes.get(name)) is not None:
+                offers.find(self.rules.offers.flavors, str(flavor), "flavor")
+        check_networks(self.rules, template.attributes)
+        _check_drivers(template)
+        check_labels(self.rules, template.coe, template.labels)
+        if template.attributes.get("tls_disabled") and template.coe in self.rules.coes:
+            raise errors.BadInput("tls_disabled must be false: engines here listen with mutual TLS only")
+        attributes = {**template.attributes, "cluster_distro": image.os_distro}
+        return dataclasses.replace(template, attributes=attributes)
+
+
+def check_networks(rules: Rules, attributes: Mapping[str, object]) -> None:
+    """Raise BadInput for networks that there are not; a subnet is none anywhere."""
+    outside = [network for network in rules.offers.networks if network.external]
+    for name, known in (("external_network_id", outside), ("fixed_network", rules.offers.networks)):
+        if (network := attributes.get(name)) is not None:
+            offers.find(known, str(network), name)
+    if attributes.get("fixed_subnet") is not None:
+        raise errors.BadInput("fixed_subnet is not known here: each cluster has a network and subnet of its own")
+
+
+def _default_network(coe: str) -> str:
+    return NETWORK_DRIVERS[coe][0]
 
 
 def _attributes(values: Mapping[str, Any]) -> dict[str, object]:
@@ -106,7 +140,13 @@ def _changed(template: ClusterTemplate, values: Mapping[str, Any]) -> ClusterTem
 
 
 def _check_unused(tx: Transaction, template: ClusterTemplate) -> None:
-    if tx.clusters.list(None, Page(limit=1), template_id=template.id):
+    upgrading = [
+        cluster
+        for phase in (Phase.CREATING, Phase.UPDATING, Phase.CREATE_FAILED, Phase.UPDATE_FAILED)
+        for cluster in tx.clusters.list(None, phase=phase.value)
+        if cluster.upgrade_to == template.id
+    ]
+    if upgrading or tx.clusters.list(None, Page(limit=1), template_id=template.id):
         raise errors.BadInput(f"ClusterTemplate {template.id} is referenced by one or multiple clusters")
 
 

@@ -36,8 +36,9 @@ class ClusterTemplate:
 class NodeGroup:
     """Nodes of a cluster that are alike; masters and workers are groups too.
 
-    `cpus` and `memory_mb` are what the flavor meant when the group was asked for (0: unlimited). `gaps` are the
-    numbers that its nodes skip, since those nodes were removed by name while later ones stayed.
+    `image_id` is the image's own name, `image_ref` what the one who asked called it (None: the same). `cpus` and
+    `memory_mb` are what the flavor meant when the group was asked for (0: unlimited). `gaps` are the numbers that its
+    nodes skip, since those nodes were removed by name while later ones stayed.
     """
 
     id: str = dataclasses.field(default_factory=new_id)
@@ -49,6 +50,7 @@ class NodeGroup:
     min_node_count: int = 0
     max_node_count: int | None = None
     image_id: str | None = None
+    image_ref: str | None = None
     flavor_id: str | None = None
     cpus: float = 0
     memory_mb: int = 0

@@ -32,12 +32,22 @@ class Offer:
         """Return the same id on every platform, for clients that want UUIDs."""
         return _id(type(self).__name__, self.name)
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Return all that a request may call it."""
+        return self.id, self.name
+
 
 @dataclasses.dataclass(frozen=True)
 class Image(Offer):
     """An image of nodes."""
 
     os_distro: str = "debian"
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Return all that a request may call it, the product's own prefix included."""
+        return self.id, self.name, f"stackyard-{self.name}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,10 +101,29 @@ class Offers:
     labels: Mapping[str, Labels] = dataclasses.field(default_factory=dict)
 
 
+def images(text: str) -> tuple[Image, ...]:
+    """Return the images that an option names: `NAME` or `NAME:OS_DISTRO`, with commas between them."""
+    return tuple(Image(*parts) for parts in _parts(text))
+
+
+def flavors(text: str) -> tuple[Flavor, ...]:
+    """Return the flavors that an option names: `NAME:CORES:MEMORY_MB`, with commas between them."""
+    return tuple(Flavor(name, float(cpus), int(memory)) for name, cpus, memory in _parts(text))
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Return the networks that an option names: `NAME` or `NAME:external`, with commas between them."""
+    return tuple(Network(parts[0], external=len(parts) > 1) for parts in _parts(text))
+
+
+def _parts(text: str) -> list[list[str]]:
+    return [item.strip().split(":") for item in text.split(",")]
+
+
 def find(offers: Sequence[T], ident: str, word: str) -> T:
     """Return the one of this id or name; raises BadInput that lists what there is."""
     for offer in offers:
-        if ident in (offer.id, offer.name):
+        if ident in offer.words:
             return offer
     have = ", ".join(offer.name for offer in offers) or "none"
     raise errors.BadInput(f"{word} '{ident[:64]}' is not known here; there are: {have}")

@@ -54,6 +54,7 @@ def body_of(route: Route) -> Any:
     """Return a body that the route's schema takes, so that only the object is in question."""
     samples: dict[str, Any] = {
         "/v1/clusters/{cluster}/actions/resize": {"node_count": 1},
+        "/v1/clusters/{cluster}/actions/upgrade": {"cluster_template": "t-one"},
         "/v1/clusters/{cluster}/nodegroups": {"name": "more"},
         "/v1/apps/{app}/workflows": {"source": {"repository": "https://example.org/a.git"}},
         "/v1/apps/{app}/scale": {"web": 1},

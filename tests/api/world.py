@@ -27,8 +27,8 @@ from stackyard.drivers.secrets.fernet import FernetSecrets, ensure_key
 from stackyard.drivers.sources.archives import SourceFolder
 from stackyard.intents import Intents, Rules
 from stackyard.model.applications import Application, AppSpec, Deployment, Release, Service
-from stackyard.model.clusters import Cluster, ClusterObserved, Node
-from stackyard.model.phase import Trigger
+from stackyard.model.clusters import Cluster, ClusterObserved, Node, NodeGroup, node_name, numbers
+from stackyard.model.phase import IN_PROGRESS, Trigger, after
 from stackyard.model.ports import ClusterAccess, LogLine, Replica, RunSeen
 from stackyard.store import Store
 from stackyard.store.leases import Leases
@@ -100,9 +100,10 @@ class World:
         self.services = Services(
             conf=self.conf,
             store=self.store,
-            intents=Intents.of(self.store, self.secrets, Rules(**rules)),
+            intents=Intents.of(self.store, self.secrets, dataclasses.replace(Rules.read(self.conf), **rules)),
             secrets=self.secrets,
             certificates=X509(),
+            authorities=self.authorities,
             workloads=self.engine,  # type: ignore[arg-type]
             sources=SourceFolder(folder / "sources"),
             access=self.authorities.access,
@@ -153,17 +154,35 @@ class World:
         return self.ready(uuid)
 
     def ready(self, uuid: str) -> Cluster:
-        """Bring a cluster to ready, with a manager and a worker and its own CA."""
+        """Bring a cluster to ready, with all its nodes and its own CA (the first time)."""
         with self.store.reading() as tx:
-            groups = tx.nodegroups.of([uuid])[uuid]
+            cluster, groups = tx.clusters.get(uuid), tx.nodegroups.of([uuid])[uuid]
+        wanted = [(group, number) for group in groups for number in numbers(group)]
         nodes = tuple(
-            Node(f"n-{group.role}", group.id, group.role, f"10.9.0.{number}", "ready")
-            for number, group in enumerate(groups, start=2)
+            Node(
+                node_name(cluster, group, number),
+                group.id,
+                group.role,
+                f"10.9.0.{host}",
+                "ready",
+                f"member-{host}",
+                cluster.trust,
+            )
+            for host, (group, number) in enumerate(wanted, start=2)
         )
         observed = ClusterObserved(
             nodes=nodes, api_address="tcp://10.9.0.2:2376", engine_version="20.10", health="HEALTHY"
         )
-        return self.reach("clusters", uuid, observed=observed, secrets=self.authorities.make("ca"))  # type: ignore[no-any-return]
+        while self.authorities.newest(cluster) < cluster.authority:
+            cluster = dataclasses.replace(cluster, secrets=self.authorities.make_next(cluster))
+        self._settle(groups)
+        return self.reach("clusters", uuid, observed=observed, secrets=cluster.secrets)  # type: ignore[no-any-return]
+
+    def _settle(self, groups: list[NodeGroup]) -> None:
+        with self.store.saving() as tx:
+            for group in groups:
+                if group.phase in IN_PROGRESS:
+                    tx.nodegroups.save(dataclasses.replace(group, phase=after(group.phase, Trigger.REACHED)))
 
     def application(self, name: str = "shop", token: str = MEMBER) -> Application:
         """Return an application on the project's cluster."""

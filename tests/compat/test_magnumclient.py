@@ -47,23 +47,23 @@ def one(served: Served) -> Any:
 
 def test_templates(served: Served) -> None:
     magnumclient = magnum(served)
-    made = magnumclient.cluster_templates.create(**TEMPLATE, labels={"a": 1, "b": True}, docker_volume_size=5)
-    assert (made.name, made.labels, made.tls_disabled) == ("small", {"a": "1", "b": "True"}, False)
+    made = magnumclient.cluster_templates.create(**TEMPLATE, labels={"x.a": 1, "x.b": True}, docker_volume_size=5)
+    assert (made.name, made.labels, made.tls_disabled) == ("small", {"x.a": "1", "x.b": "True"}, False)
     assert made.links
     assert [each.name for each in magnumclient.cluster_templates.list(detail=True)] == ["small"]
     changed = magnumclient.cluster_templates.update(
-        "small", [{"op": "replace", "path": "/labels", "value": "{'c': 'd'}"}]
+        "small", [{"op": "replace", "path": "/labels", "value": "{'x.c': 'd'}"}]
     )
-    assert changed.labels == {"c": "d"}
-    changed = magnumclient.cluster_templates.update("small", [{"op": "add", "path": "/labels/e", "value": "f"}])
-    assert changed.labels == {"c": "d", "e": "f"}
+    assert changed.labels == {"x.c": "d"}
+    changed = magnumclient.cluster_templates.update("small", [{"op": "add", "path": "/labels/x.e", "value": "f"}])
+    assert changed.labels == {"x.c": "d", "x.e": "f"}
     magnumclient.cluster_templates.delete("small")
     with pytest.raises(http.NotFound, match="small"):
         magnumclient.cluster_templates.get("small")
 
 
 def test_only_admins_publish(served: Served) -> None:
-    with pytest.raises(http.Forbidden, match="publish"):
+    with pytest.raises(http.Forbidden, match="public"):
         magnum(served).cluster_templates.create(**TEMPLATE, public=True)
     magnum(served, ADMIN).cluster_templates.create(**TEMPLATE, public=True)
     assert magnum(served, OTHER).cluster_templates.get("small").public
@@ -143,8 +143,8 @@ def test_refusals_are_told_in_words(served: Served, one: Any) -> None:
         magnum(served, OTHER).clusters.get("one")
     with pytest.raises(http.BadRequest, match="certificate signing request"):
         one.certificates.create(cluster_uuid=one.clusters.get("one").uuid, csr="nonsense")
-    with pytest.raises(http.BadRequest, match="name"):
-        one.clusters.update("one", [{"op": "replace", "path": "/name", "value": "other"}])
+    with pytest.raises(http.BadRequest, match="keypair"):
+        one.clusters.update("one", [{"op": "replace", "path": "/keypair", "value": "other"}])
     with pytest.raises(http.Unauthorized):
         magnum(served, "nonsense").clusters.list()
     with pytest.raises(http.InvalidAttribute):

@@ -27,12 +27,12 @@ def test_templates_and_clusters(served: Served) -> None:
     cloud = sdk(served)
     template = cloud.create_cluster_template(name="small", coe="swarm-mode", image_id="node")
     assert cloud.find_cluster_template("small").uuid == template.id
-    made = cloud.create_cluster(name="one", cluster_template_id=template.id, node_count=1, labels={"a": "b"})
+    made = cloud.create_cluster(name="one", cluster_template_id=template.id, node_count=1, labels={"x.a": "b"})
     served.world.ready(made.id)
     (listed,) = cloud.clusters()
     assert (listed.name, listed.status) == ("one", "CREATE_COMPLETE")
     cluster = cloud.get_cluster(made.id)
-    assert (cluster.coe_version, cluster.labels, cluster.node_count) == ("20.10", {"a": "b"}, 1)
+    assert (cluster.coe_version, cluster.labels, cluster.node_count) == ("20.10", {"x.a": "b"}, 1)
     assert cloud.get_cluster_certificate(cluster.id).pem.startswith("-----BEGIN CERTIFICATE-----")
     cloud.update_cluster(cluster, node_count=2)
     assert cloud.get_cluster(cluster.id).status == "UPDATE_IN_PROGRESS"

@@ -14,10 +14,12 @@ import pytest
 
 from stackyard.drivers.secrets.fernet import FernetSecrets, ensure_key
 from stackyard.intents import Intents, Rules
+from stackyard.intents.rules import DRIVERS
 from stackyard.intents.sources import source
 from stackyard.model import errors
 from stackyard.model.applications import AppSpec, Deployment, Release, Service
 from stackyard.model.clusters import Cluster, ClusterObserved
+from stackyard.model.offers import Flavor, Image, Offers
 from stackyard.model.phase import Phase
 from stackyard.model.records import Caller, utcnow
 from stackyard.store import Page, Store
@@ -25,6 +27,11 @@ from stackyard.store import Page, Store
 ANN = Caller("ann", "demo", frozenset({"member"}), "demo")
 OLI = Caller("oli", "other", frozenset({"member"}), "other")
 ADMIN = Caller("adm", "ops", frozenset({"admin"}), "ops")
+OFFERS = Offers(
+    images=(Image("node"), Image("newer", "trixie")),
+    flavors=(Flavor("small", 1, 1024), Flavor("large", 4, 8192)),
+    labels=DRIVERS,
+)
 PUSH = source({"repository": "https://example.org/a.git"})
 
 
@@ -50,7 +57,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 def desk(made: pathlib.Path, tmp_path: pathlib.Path) -> Iterator[Desk]:
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     store = Store(f"sqlite:///{tmp_path}/db")
-    rules = Rules(max_clusters=3, max_applications=3)
+    rules = Rules(max_clusters=3, max_applications=3, offers=OFFERS)
     yield Desk(store, Intents.of(store, FernetSecrets(tmp_path / "key"), rules))
     store.engine.dispose()
 
@@ -81,10 +88,12 @@ def count(desk: Desk, noun: str) -> int:
 
 
 def test_a_cluster_is_written_whole(desk: Desk) -> None:
-    made = cluster(desk, of={"flavor_id": "m1", "labels": {"a": "1", "b": "2"}}, node_count=2, labels={"b": "3"})
+    made = cluster(
+        desk, of={"flavor_id": "small", "labels": {"x.a": "1", "x.b": "2"}}, node_count=2, labels={"x.b": "3"}
+    )
     assert (made.phase, made.generation, made.project_id, made.user_id) == (Phase.CREATING, 1, "demo", "ann")
-    assert made.labels == {"b": "3"}
-    assert made.attributes["flavor_id"] == "m1"
+    assert made.labels == {"x.b": "3"}
+    assert made.attributes["flavor_id"] == "small"
     assert made.deadline
     assert 59 * 60 < (made.deadline - utcnow()).total_seconds() <= 60 * 60
     groups = sorted((group.name, group.role, group.node_count) for group in desk.intents.clusters.groups(made))
@@ -94,9 +103,9 @@ def test_a_cluster_is_written_whole(desk: Desk) -> None:
 
 
 def test_labels_are_merged_where_asked_for_and_taken_over_where_none_are_given(desk: Desk) -> None:
-    of = {"labels": {"a": "1", "b": "2"}}
-    assert cluster(desk, "x", of=of, labels={"b": "3"}, merge_labels=True).labels == {"a": "1", "b": "3"}
-    assert cluster(desk, "y", of=of).labels == {"a": "1", "b": "2"}
+    of = {"labels": {"x.a": "1", "x.b": "2"}}
+    assert cluster(desk, "x", of=of, labels={"x.b": "3"}, merge_labels=True).labels == {"x.a": "1", "x.b": "3"}
+    assert cluster(desk, "y", of=of).labels == {"x.a": "1", "x.b": "2"}
 
 
 @pytest.mark.parametrize("timeout", [0, 5, None])
@@ -159,32 +168,40 @@ def test_a_cluster_with_applications_stays(desk: Desk) -> None:
     assert desk.intents.clusters.find(ANN, "one").phase is Phase.CREATING
 
 
-def test_resizing_stays_within_bounds_and_never_touches_masters(desk: Desk) -> None:
+def test_resizing_stays_within_bounds(desk: Desk) -> None:
     made = cluster(desk)
     changed = desk.intents.clusters.resize(ANN, "one", 4)
     assert (changed.generation, changed.phase) == (2, Phase.CREATING)
     assert desk.intents.clusters.groups(made)[1].node_count == 4
-    with pytest.raises(errors.BadInput, match="masters"):
-        desk.intents.clusters.resize(ANN, "one", 3, "default-master")
     with pytest.raises(errors.NotFound, match="nodegroup 'none'"):
         desk.intents.clusters.resize(ANN, "one", 3, "none")
-    _usable(desk, made)
+    usable(desk, made)
     desk.intents.nodegroups.create(ANN, "one", {"name": "extra", "min_node_count": 1, "max_node_count": 2})
     for beyond in (0, 3):
-        with pytest.raises(errors.BadInput, match="bounds"):
+        with pytest.raises(errors.BadInput, match="allowed range"):
             desk.intents.clusters.resize(ANN, "one", beyond, "extra")
+
+
+@pytest.mark.parametrize("number", [0, 2, 4, 9])
+def test_masters_stay_an_odd_few(desk: Desk, number: int) -> None:
+    made = cluster(desk)
+    for fit in (3, 7, 1):
+        desk.intents.clusters.resize(ANN, "one", fit, "default-master")
+        assert desk.intents.clusters.groups(made)[0].node_count == fit
+    with pytest.raises(errors.BadInput):
+        desk.intents.clusters.resize(ANN, "one", number, "default-master")
 
 
 # --- node groups -------------------------------------------------------------------------------
 
 
 def test_a_group_comes_to_a_cluster_that_answers(desk: Desk) -> None:
-    made = cluster(desk, of={"flavor_id": "m1"})
+    made = cluster(desk, of={"flavor_id": "small"})
     with pytest.raises(errors.Conflict, match="api_address"):
         desk.intents.nodegroups.create(ANN, "one", {"name": "extra"})
-    _usable(desk, made)
+    usable(desk, made)
     changed, group = desk.intents.nodegroups.create(ANN, "one", {"name": "extra", "node_count": 2})
-    assert (group.node_count, group.flavor_id, group.is_default, changed.generation) == (2, "m1", False, 2)
+    assert (group.node_count, group.flavor_id, group.is_default, changed.generation) == (2, "small", False, 2)
     with pytest.raises(errors.Conflict, match="extra"):
         desk.intents.nodegroups.create(ANN, "one", {"name": "extra"})
 
@@ -199,7 +216,7 @@ def test_a_group_comes_to_a_cluster_that_answers(desk: Desk) -> None:
     ],
 )
 def test_a_group_whose_numbers_contradict(desk: Desk, values: dict[str, Any], error: type[Exception]) -> None:
-    _usable(desk, cluster(desk))
+    usable(desk, cluster(desk))
     with pytest.raises(error):
         desk.intents.nodegroups.create(ANN, "one", {"name": "extra", **values})
     assert count(desk, "nodegroups") == 2
@@ -207,7 +224,7 @@ def test_a_group_whose_numbers_contradict(desk: Desk, values: dict[str, Any], er
 
 
 def test_default_groups_stay_and_others_go_with_their_cluster_told(desk: Desk) -> None:
-    _usable(desk, cluster(desk))
+    usable(desk, cluster(desk))
     with pytest.raises(errors.BadInput, match="default"):
         desk.intents.nodegroups.delete(ANN, "one", "default-worker")
     desk.intents.nodegroups.create(ANN, "one", {"name": "extra"})
@@ -231,7 +248,13 @@ def test_a_template_in_use_keeps_what_clusters_are_made_of(desk: Desk) -> None:
 
 
 def test_fields_that_are_unset_have_their_default_again(desk: Desk) -> None:
-    values = {"coe": "swarm-mode", "image_id": "i", "flavor_id": "m1", "floating_ip_enabled": False, "http_proxy": "p"}
+    values = {
+        "coe": "swarm-mode",
+        "image_id": "node",
+        "flavor_id": "small",
+        "floating_ip_enabled": False,
+        "http_proxy": "p",
+    }
     template = desk.intents.templates.create(ANN, values)
     changed = desk.intents.templates.update(
         ANN, template.id, {"floating_ip_enabled": None, "flavor_id": None, "labels": None, "tags": "x"}
@@ -244,18 +267,21 @@ def test_fields_that_are_unset_have_their_default_again(desk: Desk) -> None:
 @pytest.mark.parametrize("driver", [{"network_driver": "magic"}, {"volume_driver": "magic"}])
 def test_drivers_that_an_engine_does_not_know(desk: Desk, driver: dict[str, str]) -> None:
     with pytest.raises(errors.BadInput, match="magic"):
-        desk.intents.templates.create(ANN, {"coe": "swarm-mode", "image_id": "i", **driver})
+        desk.intents.templates.create(ANN, {"coe": "swarm-mode", "image_id": "node", **driver})
 
 
 def test_public_templates_are_everybodys_unless_hidden(desk: Desk) -> None:
-    shown = desk.intents.templates.create(ADMIN, {"coe": "swarm-mode", "image_id": "i", "name": "s", "public": True})
+    shown = desk.intents.templates.create(ADMIN, {"coe": "swarm-mode", "image_id": "node", "name": "s", "public": True})
     hidden = desk.intents.templates.create(
-        ADMIN, {"coe": "swarm-mode", "image_id": "i", "name": "h", "public": True, "hidden": True}
+        ADMIN, {"coe": "swarm-mode", "image_id": "node", "name": "h", "public": True, "hidden": True}
     )
     assert [each.id for each in desk.intents.templates.list(ANN, Page())] == [shown.id]
     assert desk.intents.clusters.create(ANN, {"cluster_template_id": "s"}).template_id == shown.id
-    with pytest.raises(errors.NotFound):
+    with pytest.raises(errors.Forbidden, match="hidden"):
         desk.intents.clusters.create(ANN, {"cluster_template_id": hidden.id})
+    with pytest.raises(errors.NotFound):
+        desk.intents.templates.find(ANN, hidden.id)
+    assert desk.intents.clusters.create(ADMIN, {"cluster_template_id": hidden.id}).template_id == hidden.id
 
 
 # --- applications ------------------------------------------------------------------------------
@@ -427,7 +453,7 @@ def test_a_source_that_is_none(values: dict[str, str]) -> None:
         source(values)
 
 
-def _usable(desk: Desk, made: Cluster) -> None:
+def usable(desk: Desk, made: Cluster) -> None:
     """Let the worker have seen where the cluster answers, and have reached what was asked."""
     with desk.store.saving() as tx:
         record = dataclasses.replace(made, observed=ClusterObserved(api_address="tcp://10.0.0.2:2376"))

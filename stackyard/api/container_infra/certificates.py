@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests on certificates: a cluster's CA, and signing with it. Called through the table of routes.
+"""Requests on certificates: a cluster's CA, signing with it, and its rotation. Called through the table of routes.
 
-The CA is kept sealed in the cluster's row by the worker; only here and in the worker is it opened.
+Every member of the project gets certificates, each in its own name: what the request says of its subject is not
+believed. Upstream gives them to the user alone who made the cluster.
 """
 
 from __future__ import annotations
-
-import json
 
 from stackyard.api.call import Call, Reply
 from stackyard.api.container_infra import views
 from stackyard.model import errors
 from stackyard.model.clusters import Cluster
-from stackyard.model.ports import Authority
-
-HOURS = 24
 
 
 def find(call: Call) -> Cluster:
@@ -27,19 +23,21 @@ def find(call: Call) -> Cluster:
 
 def show(call: Call) -> Reply:
     """Show the certificate of the cluster's CA; `call.target` is the cluster."""
-    return Reply(data=views.certificate(call, call.target, authority(call, call.target).cert))
+    return Reply(data=views.certificate(call, call.target, call.services.authorities.certificate(call.target)))
 
 
 def sign(call: Call) -> Reply:
-    """Sign a request for a client certificate with the cluster's CA."""
-    ca = authority(call, call.target)
-    pem = call.services.certificates.sign(ca, call.body["csr"], HOURS)
+    """Sign a request for a client certificate of the caller, good for as long as the options say."""
+    services, caller = call.services, call.caller
+    authority = services.authorities.authority(call.target)
+    subject = {"CN": caller.user_name or caller.user_id, "O": caller.project_id, "OU": caller.user_id}
+    hours = services.conf.machines.client_certificate_hours
+    pem = services.certificates.sign(authority, call.body["csr"], hours, subject)
+    services.intents.clusters.signed(caller, call.target)
     return Reply(201, {**views.certificate(call, call.target, pem), "csr": call.body["csr"]})
 
 
-def authority(call: Call, cluster: Cluster) -> Authority:
-    """Return the cluster's CA; raises Conflict while it is not made yet."""
-    if not cluster.secrets:
-        raise errors.Conflict(f"cluster {cluster.name} has no certificate authority yet; try again when it is further")
-    kept = json.loads(call.services.secrets.open(cluster.secrets))
-    return Authority(cert=kept["cert"], key=kept["key"])
+def rotate(call: Call) -> Reply:
+    """Ask for a new CA; certificates of the present one go on working."""
+    call.services.intents.rolls.rotate(call.caller, call.target.id)
+    return Reply(202, {"uuid": call.target.id})

@@ -3,12 +3,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from stackyard.api import validation
 from stackyard.api.call import Call, Reply
-from stackyard.api.container_infra import paging, patches, views
+from stackyard.api.container_infra import paging, patches, schemas, views
 from stackyard.model import errors
 from stackyard.model.clusters import Cluster
 
-ZERO_NODES = (1, 10)
+ROLLBACK, UPGRADE, ZERO_NODES = (1, 3), (1, 8), (1, 10)
+BOOLEANS = frozenset(["1", "t", "true", "on", "y", "yes", "0", "f", "false", "off", "n", "no"])
+CHANGEABLE = frozenset({"name", "labels", "node_count", "master_count"})
+REPORTED = frozenset({"health_status", "health_status_reason"})
+MANDATORY = frozenset({"name", "cluster_template_id"})
 SORT = {
     "id": "created_at",
     "uuid": "id",
@@ -43,8 +50,7 @@ def detail(call: Call) -> Reply:
 
 def create(call: Call) -> Reply:
     """Ask for a cluster."""
-    if call.body.get("node_count") == 0 and call.version < ZERO_NODES:
-        raise errors.BadInput("node_count must be at least 1 before version 1.10")
+    check_zero(call, call.body.get("node_count"))
     values = {**call.body, "labels": views.text_labels(call.body.get("labels"))}
     try:
         cluster = call.services.intents.clusters.create(call.caller, values)
@@ -63,20 +69,38 @@ def show(call: Call) -> Reply:
 
 
 def update(call: Call) -> Reply:
-    """Change the number of worker nodes by JSON patch."""
-    values = patches.changes(call.body)
-    refused = sorted(set(values) - {"node_count"})
+    """Change counts of nodes, name and labels by JSON patch; health is computed here, so that reported is not kept."""
+    _check_rollback(call)
+    values = patches.changes(call.body, {"labels": call.target.labels}, MANDATORY)
+    refused = sorted(set(values) - CHANGEABLE - REPORTED)
     if refused:
-        raise errors.BadInput(f"cannot change cluster property(ies) {', '.join(refused)[:200]}")
-    count = values["node_count"]
-    return _resized(call, 1 if count is None else _number(count), None)
+        raise errors.BadInput(f"cannot change cluster property(ies) {', '.join(refused)[:200]}.")
+    validation.check(schemas.CLUSTER_CHANGES, values)
+    wanted = {name: _meaning(name, value) for name, value in values.items() if name in CHANGEABLE}
+    check_zero(call, wanted.get("node_count"))
+    if wanted:
+        call.services.intents.clusters.update(call.caller, call.target.id, wanted)
+    return Reply(202, {"uuid": call.target.id})
 
 
 def resize(call: Call) -> Reply:
-    """Ask for another number of nodes in a group."""
-    if call.body.get("nodes_to_remove"):
-        raise errors.BadInput("nodes_to_remove is not supported: the newest nodes of the group are removed")
-    return _resized(call, call.body["node_count"], call.body.get("nodegroup"))
+    """Ask for another number of nodes in a group, maybe naming those that go."""
+    count, group = call.body["node_count"], call.body.get("nodegroup")
+    check_zero(call, count)
+    leaving = list(dict.fromkeys(call.body.get("nodes_to_remove") or []))
+    call.services.intents.clusters.resize(call.caller, call.target.id, count, group, leaving)
+    return Reply(202, {"uuid": call.target.id})
+
+
+def upgrade(call: Call) -> Reply:
+    """Ask for the nodes of another template."""
+    if call.version < UPGRADE:
+        raise errors.BadInput("Cluster upgrade is not supported in the provided microversion.")
+    body = call.body
+    size = body.get("max_batch_size") or 1
+    group = body.get("nodegroup")
+    call.services.intents.rolls.upgrade(call.caller, call.target.id, body["cluster_template"], size, group)
+    return Reply(202, {"uuid": call.target.id})
 
 
 def delete(call: Call) -> Reply:
@@ -85,14 +109,23 @@ def delete(call: Call) -> Reply:
     return Reply(204)
 
 
-def _resized(call: Call, count: int, group: str | None) -> Reply:
+def check_zero(call: Call, count: int | None) -> None:
+    """Raise BadInput for a count of nodes that came later than the version of the request."""
     if count == 0 and call.version < ZERO_NODES:
-        raise errors.BadInput("node_count must be at least 1 before version 1.10")
-    call.services.intents.clusters.resize(call.caller, call.target.id, count, group)
-    return Reply(202, {"uuid": call.target.id})
+        raise errors.BadInput("Resizing a nodegroup to zero is not supported in the provided microversion.")
 
 
-def _number(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 1000:
-        raise errors.BadInput("node_count must be an integer from 0 to 1000")
-    return value
+def _meaning(name: str, value: Any) -> Any:
+    """Return what a changed value means: what was removed has its default again."""
+    if name == "labels":
+        return views.text_labels(value) or {}
+    return 1 if value is None else value
+
+
+def _check_rollback(call: Call) -> None:
+    """Take `rollback` where there is one: the intent that failed is kept here, and can be changed back."""
+    given = call.query.get("rollback")
+    if given is not None and call.version < ROLLBACK:
+        raise errors.BadInput("Unknown argument: rollback")
+    if given is not None and given.strip().lower() not in BOOLEANS:
+        raise errors.BadInput("rollback must be true or false")

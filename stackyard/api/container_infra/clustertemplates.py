@@ -21,14 +21,23 @@ def find(call: Call) -> ClusterTemplate:
 
 def index(call: Call) -> Reply:
     """List a page of templates."""
+    return _page(call, "clustertemplates")
+
+
+def detail(call: Call) -> Reply:
+    """List a page of templates, whole, as the other list does, too."""
+    return _page(call, "clustertemplates/detail")
+
+
+def _page(call: Call, path: str) -> Reply:
     templates = call.services.intents.templates.list(call.caller, paging.page(call, SORT))
     items = [views.template(call, template) for template in templates]
-    return Reply(data=paging.paged(call, "clustertemplates", "clustertemplates", items))
+    return Reply(data=paging.paged(call, path, "clustertemplates", items))
 
 
 def create(call: Call) -> Reply:
     """Make a template."""
-    _check_publish(call, call.body)
+    _check_publish(call, {name: True for name in ("public", "hidden") if call.body.get(name)})
     values = {**call.body, "labels": views.text_labels(call.body.get("labels"))}
     template = call.services.intents.templates.create(call.caller, values)
     shown = views.template(call, template)
@@ -42,10 +51,9 @@ def show(call: Call) -> Reply:
 
 def update(call: Call) -> Reply:
     """Change fields of a template by JSON patch."""
-    values = patches.changes(call.body, call.target.labels)
-    _check_removal(values)
+    values = patches.changes(call.body, {"labels": call.target.labels}, MANDATORY)
     validation.check(_CHANGES, {name: value for name, value in values.items() if value is not None})
-    _check_publish(call, values)
+    _check_publish(call, {name: value for name, value in values.items() if _differs(call.target, name, value)})
     if "labels" in values:
         values["labels"] = views.text_labels(values["labels"])
     changed = call.services.intents.templates.update(call.caller, call.target.id, values)
@@ -61,12 +69,26 @@ def delete(call: Call) -> Reply:
 _CHANGES: dict[str, Any] = {**schemas.TEMPLATE, "required": []}
 
 
-def _check_removal(values: dict[str, Any]) -> None:
-    for name in ("coe", "image_id"):
-        if name in values and values[name] is None:
-            raise errors.BadInput(f"{name} can't be removed: a template always has one")
+MANDATORY = frozenset(
+    {
+        "cluster_distro",
+        "coe",
+        "external_network_id",
+        "hidden",
+        "image_id",
+        "network_driver",
+        "public",
+        "registry_enabled",
+        "server_type",
+        "tls_disabled",
+    }
+)
+
+
+def _differs(template: ClusterTemplate, name: str, value: Any) -> bool:
+    return name in ("public", "hidden") and bool(value) is not getattr(template, name)
 
 
 def _check_publish(call: Call, values: dict[str, Any]) -> None:
-    if (values.get("public") or values.get("hidden")) and not call.caller.is_admin:
-        raise errors.Forbidden("Policy doesn't allow clustertemplate:publish to be performed.")
+    if any(values.get(name) is not None for name in ("public", "hidden")) and not call.caller.is_admin:
+        raise errors.Forbidden("Not authorized to set public or hidden flag for cluster template.")

@@ -3,10 +3,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from stackyard.api.call import Body, Call, Family, Reply, Route
-from stackyard.api.container_infra import certificates, clusters, clustertemplates, nodegroups, schemas, stats, views
+from stackyard.api.container_infra import (
+    certificates,
+    clusters,
+    clustertemplates,
+    credentials,
+    nodegroups,
+    offers,
+    schemas,
+    stats,
+    views,
+)
 from stackyard.api.faults import Fault
 from stackyard.api.policy import ADMIN, MEMBER, READER, Rule
 from stackyard.api.versions import Range
@@ -14,11 +25,9 @@ from stackyard.api.versions import Range
 PREFIX = "/container-infra"
 NAMES = ("container-infrastructure-management", "container-infrastructure", "container-infra")
 PAGED = frozenset({"limit", "marker", "sort_key", "sort_dir"})
-NO_QUERY: frozenset[str] = frozenset()
-RESIZE, UPGRADE, GROUPS = (1, 7), (1, 8), (1, 9)
-JSON = Body.JSON
-CREATOR = f"({ADMIN}) or (role:member and project_id:%(project_id)s and user_id:%(user_id)s)"
-CREATOR_READS = f"({ADMIN}) or ((role:reader or role:member) and project_id:%(project_id)s and user_id:%(user_id)s)"
+RESIZE, GROUPS, CREDENTIALS = (1, 7), (1, 9), (1, 12)
+Handler = Callable[[Call], Reply]
+Find = Callable[[Call], Any] | None
 
 RULES: tuple[Rule, ...] = (
     ("clustertemplate:create", MEMBER),
@@ -34,14 +43,18 @@ RULES: tuple[Rule, ...] = (
     ("cluster:detail", READER),
     ("cluster:update", MEMBER),
     ("cluster:resize", MEMBER),
+    ("cluster:upgrade", MEMBER),
     ("cluster:delete", MEMBER),
     ("nodegroup:create", MEMBER),
     ("nodegroup:get", READER),
     ("nodegroup:get_all", READER),
     ("nodegroup:update", MEMBER),
     ("nodegroup:delete", MEMBER),
-    ("certificate:get", CREATOR_READS),
-    ("certificate:create", CREATOR),
+    ("certificate:get", READER),
+    ("certificate:create", MEMBER),
+    ("certificate:rotate_ca", MEMBER),
+    ("credential:rotate", MEMBER),
+    ("offer:get_all", READER),
     ("stats:get_all", READER),
 )
 
@@ -84,36 +97,63 @@ def _error(what: Fault) -> dict[str, Any]:
 
 TEMPLATES, TEMPLATE = "/v1/clustertemplates", "/v1/clustertemplates/{template}"
 CLUSTERS, CLUSTER = "/v1/clusters", "/v1/clusters/{cluster}"
+ACTIONS = "/v1/clusters/{cluster}/actions"
 NODEGROUPS, NODEGROUP = "/v1/clusters/{cluster}/nodegroups", "/v1/clusters/{cluster}/nodegroups/{nodegroup}"
-CERTIFICATE = "/v1/certificates/{cluster}"
-_TEMPLATE, _CLUSTER, _GROUP = clustertemplates.find, clusters.find, nodegroups.find
+CERTIFICATES, CERTIFICATE = "/v1/certificates", "/v1/certificates/{cluster}"
+CREDENTIAL = "/v1/credentials/{cluster}"
+_TEMPLATE, _CLUSTER, _GROUP, _NAMED = clustertemplates.find, clusters.find, nodegroups.find, certificates.find
+NO_QUERY: frozenset[str] = frozenset()
+CA_TYPE, ROLLBACK = frozenset({"ca_cert_type"}), frozenset({"rollback"})
+
+
+def _get(path: str, handler: Handler, rule: str, find: Find = None, **more: Any) -> Route:
+    return Route("GET", path, handler, rule, find, **{"query": NO_QUERY, **more})
+
+
+def _send(method: str, path: str, handler: Handler, rule: str, find: Find = None, **more: Any) -> Route:
+    """Return a route that takes JSON when it has a schema."""
+    body = Body.JSON if "schema" in more else Body.NONE
+    return Route(method, path, handler, rule, find, body=body, **{"query": NO_QUERY, **more})
+
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "", root, None),
     Route("GET", "/v1", platform, None),
-    Route("GET", TEMPLATES, clustertemplates.index, "clustertemplate:get_all", query=PAGED),
-    Route("GET", f"{TEMPLATES}/detail", clustertemplates.index, "clustertemplate:detail", query=PAGED),
-    Route("POST", TEMPLATES, clustertemplates.create, "clustertemplate:create", None, schemas.TEMPLATE, JSON),
-    Route("GET", TEMPLATE, clustertemplates.show, "clustertemplate:get", _TEMPLATE),
-    Route("PATCH", TEMPLATE, clustertemplates.update, "clustertemplate:update", _TEMPLATE, schemas.PATCH, JSON),
-    Route("DELETE", TEMPLATE, clustertemplates.delete, "clustertemplate:delete", _TEMPLATE),
-    Route("GET", CLUSTERS, clusters.index, "cluster:get_all", query=PAGED),
-    Route("GET", f"{CLUSTERS}/detail", clusters.detail, "cluster:detail", query=PAGED),
-    Route("POST", CLUSTERS, clusters.create, "cluster:create", None, schemas.CLUSTER, JSON),
-    Route("GET", CLUSTER, clusters.show, "cluster:get", _CLUSTER),
-    Route("PATCH", CLUSTER, clusters.update, "cluster:update", _CLUSTER, schemas.PATCH, JSON),
-    Route("DELETE", CLUSTER, clusters.delete, "cluster:delete", _CLUSTER),
-    Route(
-        "POST", f"{CLUSTER}/actions/resize", clusters.resize, "cluster:resize", _CLUSTER, schemas.RESIZE, JSON, RESIZE
+    _get(TEMPLATES, clustertemplates.index, "clustertemplate:get_all", query=PAGED),
+    _get(f"{TEMPLATES}/detail", clustertemplates.detail, "clustertemplate:detail", query=PAGED),
+    _send("POST", TEMPLATES, clustertemplates.create, "clustertemplate:create", schema=schemas.TEMPLATE),
+    _get(TEMPLATE, clustertemplates.show, "clustertemplate:get", _TEMPLATE),
+    _send("PATCH", TEMPLATE, clustertemplates.update, "clustertemplate:update", _TEMPLATE, schema=schemas.PATCH),
+    _send("DELETE", TEMPLATE, clustertemplates.delete, "clustertemplate:delete", _TEMPLATE),
+    _get(CLUSTERS, clusters.index, "cluster:get_all", query=PAGED),
+    _get(f"{CLUSTERS}/detail", clusters.detail, "cluster:detail", query=PAGED),
+    _send("POST", CLUSTERS, clusters.create, "cluster:create", schema=schemas.CLUSTER),
+    _get(CLUSTER, clusters.show, "cluster:get", _CLUSTER),
+    _send("PATCH", CLUSTER, clusters.update, "cluster:update", _CLUSTER, schema=schemas.PATCH, query=ROLLBACK),
+    _send("DELETE", CLUSTER, clusters.delete, "cluster:delete", _CLUSTER),
+    _send(
+        "POST", f"{ACTIONS}/resize", clusters.resize, "cluster:resize", _CLUSTER, schema=schemas.RESIZE, since=RESIZE
     ),
-    Route("GET", NODEGROUPS, nodegroups.index, "nodegroup:get_all", _CLUSTER, since=GROUPS, query=PAGED | {"role"}),
-    Route("POST", NODEGROUPS, nodegroups.create, "nodegroup:create", _CLUSTER, schemas.NODEGROUP, JSON, GROUPS),
-    Route("GET", NODEGROUP, nodegroups.show, "nodegroup:get", _GROUP, since=GROUPS),
-    Route("PATCH", NODEGROUP, nodegroups.update, "nodegroup:update", _GROUP, schemas.PATCH, JSON, GROUPS),
-    Route("DELETE", NODEGROUP, nodegroups.delete, "nodegroup:delete", _GROUP, since=GROUPS),
-    Route("GET", CERTIFICATE, certificates.show, "certificate:get", _CLUSTER),
-    Route("POST", "/v1/certificates", certificates.sign, "certificate:create", certificates.find, schemas.CSR, JSON),
-    Route("GET", "/v1/stats", stats.show, "stats:get_all", query=frozenset({"project_id", "type"})),
+    _send(
+        "POST",
+        f"{ACTIONS}/upgrade",
+        clusters.upgrade,
+        "cluster:upgrade",
+        _CLUSTER,
+        schema=schemas.UPGRADE,
+        since=RESIZE,
+    ),
+    _get(NODEGROUPS, nodegroups.index, "nodegroup:get_all", _CLUSTER, since=GROUPS, query=PAGED | {"role"}),
+    _send("POST", NODEGROUPS, nodegroups.create, "nodegroup:create", _CLUSTER, schema=schemas.NODEGROUP, since=GROUPS),
+    _get(NODEGROUP, nodegroups.show, "nodegroup:get", _GROUP, since=GROUPS),
+    _send("PATCH", NODEGROUP, nodegroups.update, "nodegroup:update", _GROUP, schema=schemas.PATCH, since=GROUPS),
+    _send("DELETE", NODEGROUP, nodegroups.delete, "nodegroup:delete", _GROUP, since=GROUPS),
+    _get(CERTIFICATE, certificates.show, "certificate:get", _CLUSTER, query=CA_TYPE),
+    _send("POST", CERTIFICATES, certificates.sign, "certificate:create", _NAMED, schema=schemas.CSR),
+    _send("PATCH", CERTIFICATE, certificates.rotate, "certificate:rotate_ca", _CLUSTER),
+    _send("PATCH", CREDENTIAL, credentials.rotate, "credential:rotate", _CLUSTER, since=CREDENTIALS),
+    _get("/v1/stats", stats.show, "stats:get_all", query=frozenset({"project_id", "type"})),
+    _get("/v1/offers", offers.show, "offer:get_all"),
 )
 
 VERSIONS = Range(NAMES, (1, 1), (1, 14))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +12,8 @@ from stackyard.api.call import Call
 from stackyard.api.container_infra import schemas
 from stackyard.api.versions import Range, text
 from stackyard.intents.templates import OWN
-from stackyard.model.clusters import MASTER, Cluster, ClusterTemplate, NodeGroup
+from stackyard.model.clusters import MASTER, Cluster, ClusterTemplate, Node, NodeGroup
+from stackyard.model.offers import Offers
 from stackyard.model.phase import FAILED, Phase
 
 View = dict[str, Any]
@@ -110,6 +112,7 @@ def cluster(call: Call, record: Cluster, groups: Sequence[NodeGroup], made_of: C
     """Return a whole cluster; `made_of` is its template (None: gone)."""
     nodes = record.observed.nodes
     failed = record.phase in FAILED
+    names = {group.id: group.name for group in groups}
     return {
         **short_cluster(call, record, groups),
         **{name: record.attributes.get(name) for name in CLUSTER_FIELDS},
@@ -120,6 +123,7 @@ def cluster(call: Call, record: Cluster, groups: Sequence[NodeGroup], made_of: C
         "container_version": record.observed.engine_version,
         "node_addresses": [node.address for node in nodes if node.role != MASTER],
         "master_addresses": [node.address for node in nodes if node.role == MASTER],
+        "nodes": [{**_node(node), "nodegroup": names.get(node.group_id)} for node in nodes],
         **({"faults": _faults(record, groups)} if failed else {}),
         **_label_changes(record.labels, made_of.labels if made_of else record.labels),
         "project_id": record.project_id,
@@ -129,37 +133,40 @@ def cluster(call: Call, record: Cluster, groups: Sequence[NodeGroup], made_of: C
     }
 
 
-def short_nodegroup(call: Call, group: NodeGroup) -> View:
+def short_nodegroup(group: NodeGroup) -> View:
     """Return a group as lists show it."""
     return {
-        "id": group.id,
         "uuid": group.id,
         "name": group.name,
         "role": group.role,
         "flavor_id": group.flavor_id,
-        "image_id": group.image_id,
+        "image_id": group.image_ref or group.image_id,
         "node_count": group.node_count,
-        "min_node_count": group.min_node_count,
-        "max_node_count": group.max_node_count,
         "is_default": group.is_default,
         "stack_id": group.cluster_id,
         "status": status(group.phase, group.updated_at is not None),
-        "node_labels": {},
-        "node_taints": [],
-        "links": _group_links(call, group),
+        "merge_labels": False,
     }
 
 
 def nodegroup(call: Call, of: Cluster, group: NodeGroup) -> View:
     """Return a whole group."""
+    nodes = [node for node in of.observed.nodes if node.group_id == group.id]
     return {
-        **short_nodegroup(call, group),
+        **short_nodegroup(group),
+        "id": _number(group.id),
+        "min_node_count": group.min_node_count,
+        "max_node_count": group.max_node_count,
+        "node_labels": group.node_labels,
+        "node_taints": [],
+        "links": _group_links(call, group),
         "cluster_id": group.cluster_id,
         "project_id": group.project_id,
-        "docker_volume_size": of.attributes.get("docker_volume_size"),
+        "docker_volume_size": group.docker_volume_size,
         "labels": group.labels,
         **_label_changes(group.labels, of.labels),
-        "node_addresses": [node.address for node in of.observed.nodes if node.group_id == group.id],
+        "node_addresses": [node.address for node in nodes],
+        "nodes": [_node(node) for node in nodes],
         "status_reason": group.status_reason,
         "version": None,
         "created_at": _time(group.created_at),
@@ -170,6 +177,22 @@ def nodegroup(call: Call, of: Cluster, group: NodeGroup) -> View:
 def certificate(call: Call, of: Cluster, pem: str) -> View:
     """Return a certificate."""
     return {"cluster_uuid": of.id, "pem": pem, "links": links(call, f"certificates/{of.id}")}
+
+
+def offers(offered: Offers) -> View:
+    """Return what clusters may be made of."""
+    return {
+        "images": [{"id": each.id, "name": each.name, "os_distro": each.os_distro} for each in offered.images],
+        "flavors": [
+            {"id": each.id, "name": each.name, "cpus": each.cpus, "memory_mb": each.memory_mb}
+            for each in offered.flavors
+        ],
+        "networks": [{"id": each.id, "name": each.name, "external": each.external} for each in offered.networks],
+        "engines": [
+            {"coe": coe, "labels": [dataclasses.asdict(label) for label in labels.values()]}
+            for coe, labels in offered.labels.items()
+        ],
+    }
 
 
 def status(phase: Phase, changed: bool) -> str:
@@ -185,8 +208,18 @@ def _nodes(groups: Sequence[NodeGroup], *, masters: bool) -> int:
 
 
 def _faults(record: Cluster, groups: Sequence[NodeGroup]) -> dict[str, str]:
-    told = {group.name: group.status_reason for group in groups if group.status_reason}
+    told = {group.name: group.status_reason or "" for group in groups if group.phase in FAILED}
     return told or {"cluster": record.status_reason or ""}
+
+
+def _node(node: Node) -> View:
+    """Return a node; an extension, so that who scales needs no stack to learn the ids of nodes."""
+    return {"id": node.member_id, "name": node.name, "address": node.address, "state": node.state}
+
+
+def _number(group_id: str) -> int:
+    """Return a group's number, which clients want to be an integer and nobody uses; it never changes."""
+    return int(group_id[:8], 16) % (2**31 - 1) + 1
 
 
 def _label_changes(labels: Mapping[str, str], parent: Mapping[str, str]) -> dict[str, dict[str, str]]:
