@@ -120,9 +120,9 @@ class Operation:
     def _shown(self) -> Iterator[None]:
         """Show the operation while the block runs, and how it ended after it."""
         drawing = self._drawing() if self._live else contextlib.nullcontext()
-        if not self._live and not self._quiet:
-            click.echo(f"- {self._title} ...", err=True)
         try:
+            if not self._live and not self._quiet:
+                click.echo(f"- {self._title} ...", err=True)
             with drawing:
                 yield
         except KeyboardInterrupt:

@@ -38,10 +38,10 @@ def clusters(api: Session) -> list[Json]:
 
 
 def groups(api: Session, of: Json) -> list[Json]:
-    """Return the cluster's node groups, managers first, each with its `nodes` as last seen."""
+    """Return the cluster's node groups in short, managers first, each with its `nodes` as last seen."""
     found = every(api, f"/clusters/{of['uuid']}/nodegroups", "nodegroups")
     ordered = sorted(found, key=lambda group: (group["role"] != "master", not group.get("is_default")))
-    return [{**group, "nodes": _nodes(of, group)} for group in ordered]
+    return [{**group, "nodes": _nodes(of, str(group["name"]))} for group in ordered]
 
 
 def whole(api: Session, of: Json) -> Json:
@@ -92,9 +92,13 @@ def _cure(name: str, status: str) -> str:
     return f"Ask for the same again to retry; 'stackyard cluster show {name}' tells what works meanwhile"
 
 
-def _nodes(of: Json, group: Json) -> list[Json]:
-    """Return the group's nodes, from wherever this platform tells them."""
-    if isinstance(group.get("nodes"), list):
-        return list(group["nodes"])
-    marks = {group["uuid"], group["name"]}
-    return [node for node in of.get("nodes") or [] if marks & {node.get("nodegroup"), node.get("nodegroup_id")}]
+def _nodes(of: Json, group: str) -> list[Json]:
+    """Return the nodes of the group of this name, each with the reason why it is not ready."""
+    reasons = of.get("health_status_reason") or {}
+    nodes = [node for node in of.get("nodes") or [] if node["nodegroup"] == group]
+    return [{**node, "reason": _reason(str(reasons.get(f"{node['name']}.Ready", "")))} for node in nodes]
+
+
+def _reason(text: str) -> str:
+    """Return why a node is not ready, out of words like `False: its machine stopped`."""
+    return text.partition(": ")[2]

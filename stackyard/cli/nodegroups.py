@@ -32,7 +32,10 @@ def nodegroup() -> None:
 def list_groups(cluster: str, as_json: bool) -> None:
     """List a cluster's node groups."""
     api = infra.session()
-    found = infra.groups(api, infra.cluster(api, cluster))
+    known = infra.cluster(api, cluster)
+    found = [
+        {**api.get(f"/clusters/{known['uuid']}/nodegroups/{each['uuid']}"), **each} for each in infra.groups(api, known)
+    ]
     output.show(COLUMNS, found if as_json else [_row(group) for group in found], as_json=as_json)
 
 

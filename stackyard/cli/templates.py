@@ -8,7 +8,7 @@ and `cluster upgrade`; also lists what the platform offers.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -23,7 +23,12 @@ OWN = frozenset(
     ("uuid", "name", "links", "created_at", "updated_at", "project_id", "user_id", "public", "hidden", "cluster_distro")
 )
 COLUMNS = ("name", "coe", "image_id", "flavor_id", "master_flavor_id", "labels", "uuid")
-OFFERS = ("images", "flavors", "networks")
+OFFERS = {
+    "images": ("name", "os_distro"),
+    "flavors": ("name", "cpus", "memory_mb"),
+    "networks": ("name", "external"),
+}
+LABELS = ("name", "kind", "default", "help")
 
 
 @click.command("templates")
@@ -43,10 +48,20 @@ def offers(as_json: bool) -> None:
     if as_json:
         output.print_json(found)
         return
-    for kind in OFFERS:
-        _section(kind, found.get(kind) or [])
-    for coe, labels in (found.get("labels") or {}).items():
-        _section(f"labels of {coe}", labels)
+    for kind, columns in OFFERS.items():
+        _section(kind, columns, found[kind])
+    for engines, labels in _engines(found["engines"]):
+        _section(f"labels of {engines}", LABELS, labels)
+
+
+def _engines(engines: Sequence[Json]) -> Iterator[tuple[str, list[Json]]]:
+    """Yield the names of engines whose labels are the same, and those."""
+    known: list[list[Json]] = []
+    for engine in engines:
+        if engine["labels"] not in known:
+            known.append(engine["labels"])
+    for labels in known:
+        yield ", ".join(str(engine["coe"]) for engine in engines if engine["labels"] == labels), labels
 
 
 def resolve(api: Session, name: str, image: str | None = None) -> Json:
@@ -95,7 +110,9 @@ def _default_image(api: Session) -> str:
     try:
         images = api.get("/offers")["images"]
     except errors.NotFound:
-        images = [{"name": "stackyard-node"}]
+        raise errors.NotFound(
+            "this cloud does not tell which images of nodes it has; name a template of yours: --template NAME"
+        ) from None
     return str(images[0]["name"])
 
 
@@ -122,8 +139,7 @@ def _words(labels: Mapping[str, Any]) -> str:
     return " ".join(f"{key}={value}" for key, value in labels.items())
 
 
-def _section(title: str, rows: Sequence[Json]) -> None:
+def _section(title: str, columns: Sequence[str], rows: Sequence[Json]) -> None:
     click.secho(title.upper(), bold=True)
-    columns = ["name", *(key for key in (rows[0] if rows else {}) if key not in ("id", "links", "name"))]
     output.print_table(columns, rows, "none")
     click.echo()

@@ -45,8 +45,8 @@ def templates(app: flask.Blueprint, platform: Any) -> None:
         return {
             "images": [{"id": "1", "name": "node", "os_distro": "debian"}, {"id": "2", "name": "node-next"}],
             "flavors": [{"id": "3", "name": "small", "cpus": 1.0, "memory_mb": 1024}],
-            "networks": [],
-            "labels": {"swarm": [label], "swarm-mode": [label]},
+            "networks": [{"id": "4", "name": "public", "external": True}],
+            "engines": [{"coe": coe, "labels": [label]} for coe in ("swarm", "swarm-mode")],
         }
 
 
@@ -62,7 +62,7 @@ def resized(of: dict[str, Any], count: int) -> None:
     taken = of["nodes"][:count]
     names = (f"{of['name']}-{n}" for n in range(count))
     fresh = [name for name in names if name not in {node["name"] for node in taken}][: count - len(taken)]
-    of["nodes"] = taken + [{"name": name, "state": "absent", "address": "10.0.0.9", "reason": ""} for name in fresh]
+    of["nodes"] = taken + [{"name": name, "state": "absent", "address": "10.0.0.9"} for name in fresh]
     of["node_count"] = count
 
 
@@ -96,10 +96,16 @@ def begin(found: dict[str, Any], status: str = "UPDATE_IN_PROGRESS") -> Any:
     return {"uuid": found["uuid"]}, 202
 
 
+def short(of: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in of.items() if key not in ("nodes", "min_node_count", "max_node_count")}
+
+
 def shown(found: dict[str, Any]) -> dict[str, Any]:
     workers = [each for each in found["groups"] if each["role"] != "master"]
     counts = {"node_count": sum(each["node_count"] for each in workers)}
-    return {**{key: value for key, value in found.items() if key not in ("groups", "looks", "ca")}, **counts}
+    nodes = [{**node, "nodegroup": each["name"]} for each in found["groups"] for node in each["nodes"]]
+    own = {key: value for key, value in found.items() if key not in ("groups", "looks", "ca")}
+    return {**own, **counts, "nodes": nodes}
 
 
 def clusters(app: flask.Blueprint, platform: Any) -> None:
@@ -162,13 +168,18 @@ def nodegroups(app: flask.Blueprint, platform: Any) -> None:
     @app.get(f"{V1}/clusters/<ident>/nodegroups")
     def groups(ident: str) -> Any:
         found = platform.clusters.get(ident)
-        return {"nodegroups": found["groups"]} if found else missing(f"Cluster {ident}")
+        return {"nodegroups": [short(each) for each in found["groups"]]} if found else missing(f"Cluster {ident}")
+
+    @app.get(f"{V1}/clusters/<ident>/nodegroups/<uuid>")
+    def show_group(ident: str, uuid: str) -> Any:
+        return next(each for each in platform.clusters[ident]["groups"] if each["uuid"] == uuid)
 
     @app.post(f"{V1}/clusters/<ident>/nodegroups")
     def add(ident: str) -> Any:
         given, found = flask.request.get_json(), platform.clusters[ident]
         platform.asked = given
         made = group(given["name"], given.get("role", "worker"), given["node_count"])
+        made |= {key: given[key] for key in GROUP if key in given}
         found["groups"].append(made)
         begin(found)
         return made, 202

@@ -108,12 +108,13 @@ class TestCreate:
 class TestShow:
     def test_picture(self, run: Run, platform: Platform, demo: str) -> None:
         found = only(platform)
-        found.update(health_status="UNHEALTHY", health_status_reason={"api": "ok", "w-1.Ready": "False: it stopped"})
-        found["groups"][1]["nodes"][1].update(state="down", reason="it stopped")  # type: ignore[index]
+        reasons = {"api": "ok", "default-worker-1.Ready": "False: it stopped", "default-worker-0.Ready": "True"}
+        found.update(health_status="UNHEALTHY", health_status_reason=reasons)
+        found["groups"][1]["nodes"][1]["state"] = "down"  # type: ignore[index]
         out = run("cluster", "show", demo)[1]
         assert out.splitlines()[0] == "demo  CREATE_COMPLETE  UNHEALTHY"
         assert "  address  tcp://10.0.0.2:2376" in out
-        assert "  health   w-1.Ready: False: it stopped" in out
+        assert "  health   default-worker-1.Ready: False: it stopped" in out
         assert out.endswith(
             "├── default-master  master, 1/1 ready, image node\n"
             "│   └── default-master-0  ready     10.0.0.9\n"
@@ -231,7 +232,8 @@ class TestNodeGroups:
         wanted = {"name": "big", "node_count": 2, "flavor_id": "small", "node_labels": {"disk": "ssd"}, **bounds}
         assert platform.asked == wanted
         assert "└── big  worker, 2/2 ready" in out
-        assert "big" in run("cluster", "nodegroup", "list", demo)[1]
+        listed = run("cluster", "nodegroup", "list", demo)[1]
+        assert re.search(r"^big +worker +2 +2 +\w+ +small +node +1–4 ", listed, re.MULTILINE)
         assert run("cluster", "nodegroup", "remove", demo, "big")[0] == 0
         names = [group["name"] for group in json.loads(run("cluster", "nodegroup", "list", demo, "--json")[1])]
         assert names == ["default-master", "default-worker"]
@@ -302,7 +304,8 @@ class TestOffers:
         out = run("cluster", "offers")[1]
         assert "node-next" in out
         assert re.search(r"^small +1\.0 +1024", out, re.MULTILINE)
-        assert "drain_seconds" in out
+        assert "LABELS OF SWARM, SWARM-MODE\n" in out
+        assert re.search(r"^drain_seconds +integer +30 +how long", out, re.MULTILINE)
         assert json.loads(run("cluster", "offers", "--json")[1])["images"][0]["name"] == "node"
 
     def test_templates(self, run: Run, demo: str) -> None:

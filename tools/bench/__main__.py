@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make bench`: brings up a platform of its own, measures, prints a table, takes the platform down.
 
-`python -m tools.bench [push] [cluster] [listing] [memory]` measures only what is named.
+`python -m tools.bench [NAME …]` measures only what is named.
 """
 
 from __future__ import annotations
@@ -13,10 +13,18 @@ import tempfile
 from rich.console import Console
 from rich.table import Table
 
-from tools.bench import cluster, listing, memory, push
+from tools.bench import cluster, healing, listing, many, memory, push
 from tools.bench.platform import Platform
 
-MEASURES = {"cluster": cluster.measure, "push": push.measure, "listing": listing.measure, "memory": memory.measure}
+MEASURES = {
+    "cluster": cluster.measure,
+    "resize": cluster.measure_resize,
+    "heal": healing.measure,
+    "many": many.measure,
+    "push": push.measure,
+    "listing": listing.measure,
+    "memory": memory.measure,
+}
 
 
 def main(names: list[str]) -> None:

@@ -1,118 +1,97 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cluster of three nodes by one request, against the same three nodes by plain docker commands.
-
-The floor runs the very same node image with the same rights and certificates; its certificates are made beforehand.
-"""
+"""Clusters by one request, against the same nodes by plain docker commands: made, and two nodes added."""
 
 from __future__ import annotations
 
-import pathlib
-import subprocess
 import time
-from collections.abc import Sequence
+from typing import Any
 
-from stackyard.drivers.certificates.x509 import X509
-from stackyard.drivers.machines.privileges import detect
 from tools.bench.figure import Figure
+from tools.bench.plain import Swarm
 from tools.bench.platform import Platform, until
 
 ROUNDS = 3
-TLS = "etc/stackyard/tls"
-NETWORK = "sybench-floor"
-NODES = {f"sybench-floor-{n}": f"10.184.77.{10 + n}" for n in range(3)}
+SIZES = ((1, 0), (1, 2), (3, 2))
+FLOOR = "floor: plain docker commands"
+PAUSE = 0.05
 
 
 def measure(platform: Platform) -> list[Figure]:
+    prepare(platform)
+    return [creation(platform, managers, workers) for managers, workers in SIZES]
+
+
+def measure_resize(platform: Platform) -> list[Figure]:
+    prepare(platform)
     ours, floor = [], []
-    certificates = make_certificates(platform.folder / "floor")
-    platform.run("cluster", "create", "warm-up", "--nodes", "0")  # makes the template, too
-    platform.run("cluster", "delete", "warm-up", "--yes")
     for number in range(ROUNDS):
-        ours.append(create(platform, f"bench-{number}"))
-        floor.append(plain(platform, certificates))
-    return [Figure("cluster of 3 nodes (1 manager, 2 workers)", "s", ours, floor, "floor: plain docker commands")]
+        with Cluster(platform, f"grow-{number}", 1, 0) as cluster, Swarm(platform, 1, 1, 0, spare=2) as swarm:
+            cluster.create()
+            ours.append(cluster.resize(2))
+            swarm.create()
+            floor.append(swarm.grow())
+    return [Figure("two nodes more", "s", ours, floor, FLOOR)]
 
 
-def create(platform: Platform, name: str) -> float:
-    """Return the seconds from the request until the cluster is complete."""
-    body = {"name": name, "cluster_template_id": "swarm", "master_count": 1, "node_count": 2}
-    began = time.monotonic()
-    path = f"/clusters/{platform.clusters.post('/clusters', body)['uuid']}"
-    until(lambda: platform.clusters.get(path)["status"] == "CREATE_COMPLETE")
-    seconds = time.monotonic() - began
-    platform.run("cluster", "delete", name, "--yes")
-    return seconds
+def prepare(platform: Platform) -> None:
+    """Make the template, and let the first cluster's extra work happen before anything is measured."""
+    platform.run("cluster", "create", "warm-up", "--nodes", "0")
+    platform.run("cluster", "delete", "warm-up", "--yes")
 
 
-def docker(*arguments: str) -> str:
-    return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout.strip()
+def creation(platform: Platform, managers: int, workers: int) -> Figure:
+    ours, floor = [], []
+    for number in range(ROUNDS):
+        with Cluster(platform, f"bench-{number}", managers, workers) as cluster:
+            ours.append(cluster.create())
+        with Swarm(platform, 1, managers, workers) as swarm:
+            floor.append(swarm.create())
+    return Figure(f"cluster of {managers}+{workers} nodes", "s", ours, floor, FLOOR)
 
 
-def make_certificates(folder: pathlib.Path) -> pathlib.Path:
-    authority = X509().authority("floor")
-    client = X509().client(authority, "floor", 1)
-    for name, address in {**NODES, "client": ""}.items():
-        pair = X509().server(authority, name, address) if address else client
-        tls = folder / name / TLS
-        tls.mkdir(parents=True)
-        for file, text in (("ca", pair.ca), ("cert", pair.cert), ("key", pair.key)):
-            (tls / f"{file}.pem").write_text(text)
-    return folder
+class Cluster:
+    """A cluster of the platform's, deleted when the block ends."""
 
+    def __init__(self, platform: Platform, name: str, managers: int, workers: int) -> None:
+        self._platform = platform
+        self.name = name
+        counts = {"master_count": managers, "node_count": workers, "master_lb_enabled": managers > 1}
+        self._path = ""
+        self._wanted = {"name": name, "cluster_template_id": "swarm", **counts}
 
-def plain(platform: Platform, certificates: pathlib.Path) -> float:
-    """Return the seconds that docker commands take for the same."""
-    image = max(platform.engine.images.list("stackyard/node"), key=lambda each: each.attrs["Created"]).id
-    try:
+    def ask(self) -> None:
+        """Send the request, and wait for nothing."""
+        self._path = f"/clusters/{self._platform.clusters.post('/clusters', self._wanted)['uuid']}"
+
+    def create(self) -> float:
+        """Return the seconds from the request until the cluster is complete."""
         began = time.monotonic()
-        docker("network", "create", "--subnet", "10.184.77.0/24", NETWORK)
-        for name, address in NODES.items():
-            docker(
-                "create", *rights(), "--name", name, "--hostname", name, "--network", NETWORK, "--ip", address, image
-            )
-            docker("cp", f"{certificates / name}/.", f"{name}:/")
-            docker("start", name)
-        for address in NODES.values():
-            until(lambda address=address: answers(certificates, address))
-        manager, *workers = NODES.values()
-        on(certificates, manager, "swarm", "init", "--advertise-addr", manager)
-        token = on(certificates, manager, "swarm", "join-token", "-q", "worker")
-        for address in workers:
-            on(certificates, address, "swarm", "join", "--token", token, f"{manager}:2377")
-        until(lambda: on(certificates, manager, "node", "ls", "--format", "{{.Status}}").split() == ["Ready"] * 3)
+        self.ask()
+        self.wait("CREATE_COMPLETE")
         return time.monotonic() - began
-    finally:
-        subprocess.run(["docker", "rm", "-fv", *NODES], capture_output=True, check=False)
-        subprocess.run(["docker", "network", "rm", NETWORK], capture_output=True, check=False)
 
+    def resize(self, nodes: int) -> float:
+        """Return the seconds from the request until all nodes are there."""
+        began = time.monotonic()
+        self._platform.clusters.post(f"{self._path}/actions/resize", {"node_count": nodes})
+        self.wait("UPDATE_COMPLETE")
+        return time.monotonic() - began
 
-def rights() -> Sequence[str]:
-    flags = ["--cgroupns=private", "--tmpfs=/run:exec,mode=755", "-v=/var/lib/docker"]
-    flags += [
-        f"--security-opt={each}" for each in ("seccomp=unconfined", "apparmor=unconfined", "systempaths=unconfined")
-    ]
-    privileged, capabilities = detect()
-    if privileged:
-        return [*flags, "--privileged"]
-    return [*flags, "--device-cgroup-rule=a *:* rwm", *(f"--cap-add={each}" for each in capabilities)]
+    def show(self) -> Any:
+        return self._platform.clusters.get(self._path)
 
+    def wait(self, status: str) -> None:
+        def look() -> bool:
+            found = self.show()
+            if found["status"].endswith("FAILED"):
+                raise SystemExit(f"{self.name}: {found['status']}: {found['status_reason']}")
+            return bool(found["status"] == status)
 
-def on(certificates: pathlib.Path, address: str, *arguments: str) -> str:
-    tls = certificates / "client" / TLS
-    flags = [
-        "--tlsverify",
-        "--tlscacert",
-        f"{tls}/ca.pem",
-        "--tlscert",
-        f"{tls}/cert.pem",
-        "--tlskey",
-        f"{tls}/key.pem",
-    ]
-    return docker("-H", f"tcp://{address}:2376", *flags, *arguments)
+        until(look, pause=PAUSE)
 
+    def __enter__(self) -> Cluster:
+        return self
 
-def answers(certificates: pathlib.Path, address: str) -> bool:
-    try:
-        return bool(on(certificates, address, "version", "--format", "{{.Server.Version}}"))
-    except subprocess.CalledProcessError:
-        return False
+    def __exit__(self, *_: object) -> None:
+        if self._path:
+            self._platform.run("cluster", "delete", self.name, "--yes")

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterable, Iterator, Mapping
 
+import docker.errors
 import psutil
 
 from tools.bench.figure import Figure
@@ -13,7 +16,7 @@ from tools.bench.platform import INSTANCE, Platform
 
 def measure(platform: Platform) -> list[Figure]:
     time.sleep(5)
-    figures = [processes(part) for part in platform.json("status") if part["runs_as"].isdigit()]
+    figures = [processes(part) for part in platform.parts()]
     figures += [
         container(each) for each in platform.engine.containers.list(filters={"label": f"stackyard.instance={INSTANCE}"})
     ]
@@ -36,3 +39,27 @@ def container(each: object) -> Figure:
     pids = [int(row[top["Titles"].index("PID")]) for row in top["Processes"]]
     name = each.name  # type: ignore[attr-defined]
     return Figure(f"idle memory: container {name}", "MB", [sum(pss(psutil.Process(pid)) for pid in pids)])
+
+
+# --- trees of processes that come and go while they are counted --------------------------------
+
+
+def megabytes(roots: Iterable[psutil.Process]) -> float:
+    """Return what the processes and all their children hold now."""
+    counted: dict[int, float] = {}
+    for root in roots:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for each in (root, *root.children(recursive=True)):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    counted[each.pid] = pss(each)
+    return sum(counted.values())
+
+
+def shims(platform: Platform, containers: Mapping[str, str]) -> Iterator[psutil.Process]:
+    """Yield the process that holds each running container that the Engine's filter finds."""
+    for found in platform.engine.api.containers(filters=dict(containers)):
+        with contextlib.suppress(docker.errors.NotFound, psutil.NoSuchProcess):
+            pid = platform.engine.api.inspect_container(found["Id"])["State"]["Pid"]
+            shim = psutil.Process(pid).parent() if pid else None
+            if shim is not None:
+                yield shim

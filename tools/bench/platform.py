@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 import docker
+import psutil
 
 from stackyard.cli.session import Session
 
@@ -75,6 +76,19 @@ class Platform:
 
     def json(self, *arguments: str) -> Any:
         return json.loads(self.run(*arguments, "--json"))
+
+    def parts(self) -> list[dict[str, str]]:
+        """Return those parts of the platform that are processes of this machine."""
+        return [part for part in self.json("status") if part["runs_as"].isdigit()]
+
+    def heads(self) -> list[psutil.Process]:
+        """Return the first process of each part."""
+        return [psutil.Process(int(part["runs_as"])) for part in self.parts()]
+
+    def nodes(self) -> list[Any]:
+        """Return the containers that are nodes of clusters, running or not."""
+        marks = {"label": [f"stackyard.instance={INSTANCE}", "stackyard.cluster"]}
+        return list(self.engine.containers.list(all=True, filters=marks, ignore_removed=True))
 
     def token(self) -> tuple[str, str]:
         """Return (token, project id) of the demo user, by the openstack client."""

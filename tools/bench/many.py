@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Twenty clusters at once: how long, and the most memory that everything took meanwhile.
+
+The floor is twenty single-node swarms by plain docker commands, made at the same time. Memory is the proportional
+set size of all processes: those of the nodes, and for ours those of the platform too.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import psutil
+
+from tools.bench.cluster import PAUSE, Cluster, prepare
+from tools.bench.figure import Figure
+from tools.bench.memory import megabytes, shims
+from tools.bench.plain import PREFIX, Swarm
+from tools.bench.platform import INSTANCE, Platform, until
+
+CLUSTERS = 20
+SAMPLE_SECONDS = 0.5
+FLOOR = "floor: plain docker commands, 20 at a time"
+
+OURS = {"label": f"stackyard.instance={INSTANCE}"}
+
+
+def measure(platform: Platform) -> list[Figure]:
+    prepare(platform)
+    made, gone, ours = clusters(platform)
+    plain_made, plain_gone, plain = swarms(platform)
+    idle = megabytes(roots(platform, OURS, platform.heads()))
+    note = f"nodes and platform; the platform alone, idle again: {idle:.0f} MB; floor: nodes alone"
+    return [
+        Figure(f"{CLUSTERS} clusters at once: made", "s", [made], [plain_made], FLOOR),
+        Figure(f"{CLUSTERS} clusters at once: deleted", "s", [gone], [plain_gone], FLOOR),
+        Figure(f"{CLUSTERS} clusters at once: peak memory", "MB", [ours], [plain], note),
+    ]
+
+
+def clusters(platform: Platform) -> tuple[float, float, float]:
+    """Return seconds to make them, seconds to delete them, and the peak in MB."""
+    wanted = [Cluster(platform, f"many-{number}", 1, 0) for number in range(CLUSTERS)]
+
+    heads = platform.heads()
+    with peak(lambda: roots(platform, OURS, heads)) as most:
+        began = time.monotonic()
+        for each in wanted:
+            each.ask()
+        for each in wanted:
+            each.wait("CREATE_COMPLETE")
+        made = time.monotonic() - began
+    began = time.monotonic()
+    for each in wanted:
+        platform.clusters.delete(f"/clusters/{each.name}")
+    until(lambda: not platform.clusters.get("/clusters")["clusters"], pause=PAUSE)
+    return made, time.monotonic() - began, most()
+
+
+def swarms(platform: Platform) -> tuple[float, float, float]:
+    """Return the same for plain docker."""
+    wanted = [Swarm(platform, number, 1, 0) for number in range(CLUSTERS)]
+    with concurrent.futures.ThreadPoolExecutor(CLUSTERS) as pool:
+        try:
+            with peak(lambda: roots(platform, {"name": PREFIX})) as most:
+                began = time.monotonic()
+                list(pool.map(Swarm.create, wanted))
+                made = time.monotonic() - began
+        finally:
+            began = time.monotonic()
+            list(pool.map(Swarm.remove, wanted))
+    return made, time.monotonic() - began, most()
+
+
+@contextlib.contextmanager
+def peak(roots: Callable[[], Iterable[psutil.Process]]) -> Iterator[Callable[[], float]]:
+    """Sample the memory while the block runs; yields what tells the most in MB."""
+    over, samples = threading.Event(), [0.0]
+
+    def sample() -> None:
+        while not over.wait(SAMPLE_SECONDS):
+            samples.append(megabytes(roots()))
+
+    thread = threading.Thread(target=sample)
+    thread.start()
+    try:
+        yield lambda: max(samples)
+    finally:
+        over.set()
+        thread.join()
+
+
+def roots(
+    platform: Platform, containers: Mapping[str, str], heads: Iterable[psutil.Process] = ()
+) -> list[psutil.Process]:
+    """Return the processes whose trees are counted: `heads`, and what runs the containers that the filter finds."""
+    return [*heads, *shims(platform, containers)]
