@@ -7,6 +7,7 @@ Used by every driver that talks to a node; knows nothing of clusters or applicat
 from __future__ import annotations
 
 import atexit
+import email.utils
 import functools
 import hashlib
 import pathlib
@@ -60,3 +61,10 @@ def _client(address: str, tls: TLSPair, timeout: float) -> docker.DockerClient:
 def connect(node: NodeAccess, timeout: float = TIMEOUT) -> docker.DockerClient:
     """Return a client of the node's engine; nothing is sent until it is used. `timeout` is in seconds per read."""
     return _client(node.address, node.tls, timeout)
+
+
+def clock(api: docker.APIClient, timeout: float = TIMEOUT) -> float:
+    """Return the time of the engine's own clock, whole seconds since the epoch."""
+    answer = api.get(f"{api.base_url}/_ping", timeout=timeout)
+    answer.raise_for_status()
+    return email.utils.parsedate_to_datetime(answer.headers["Date"]).timestamp()

@@ -7,7 +7,6 @@ die without a word; each begins where the Engine's clock stood at the end of the
 
 from __future__ import annotations
 
-import email.utils
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +15,7 @@ import docker
 import requests
 import urllib3
 
+from stackyard.drivers.engines.connection import clock
 from stackyard.drivers.engines.failures import plainly
 from stackyard.drivers.machines import container
 from stackyard.model import errors
@@ -32,15 +32,8 @@ def watch(api: docker.APIClient, instance: str) -> Iterator[str]:
     marks = {"type": ["container"], "event": list(EVENTS), "label": [f"{container.INSTANCE}={instance}"]}
     while True:
         with plainly("watching the nodes"):
-            since = _clock(api) - OVERLAP_SECONDS
+            since = int(clock(api, ANSWER_SECONDS)) - OVERLAP_SECONDS
             yield from _events(api, {"filters": json.dumps(marks), "since": since})
-
-
-def _clock(api: docker.APIClient) -> int:
-    """Return the time of the Engine's own clock, in seconds since the epoch."""
-    answer = api.get(f"{api.base_url}/_ping", timeout=ANSWER_SECONDS)
-    answer.raise_for_status()
-    return int(email.utils.parsedate_to_datetime(answer.headers["Date"]).timestamp())
 
 
 def _events(api: docker.APIClient, wanted: dict[str, Any]) -> Iterator[str]:
