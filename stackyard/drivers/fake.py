@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
+import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 
@@ -25,11 +27,15 @@ __all__ = ["FakeEngine", "FakeMachines", "FakeWorkloads"]
 class FakeMachines:
     """Machines that are entries of a dictionary; `stop` makes one fail as a real one would."""
 
-    def __init__(self) -> None:
-        """Begin with no network and no machine."""
+    def __init__(self, limited: bool = True) -> None:
+        """Begin with no network and no machine; `limited` tells whether the size of volumes is enforced."""
         self.networks: dict[str, str] = {}
         self.machines: dict[tuple[str, str], Machine] = {}
         self.certificates: dict[str, TLSPair] = {}
+        self.data: dict[tuple[str, str], int] = {}
+        self._limited = limited
+        self._made = 0
+        self._watching: builtins.list[queue.SimpleQueue[str | None]] = []
         self._lock = threading.Lock()
 
     def list(self, cluster_id: str) -> list[Machine]:
@@ -50,19 +56,25 @@ class FakeMachines:
         return cluster_id in self.networks
 
     def create(self, spec: MachineSpec, issue: Callable[[str], TLSPair]) -> Machine:
-        """Make the machine, or start it again under the address that it has."""
+        """Make the machine, or start it again, under the address that it or its data has; keeps one that runs."""
         if spec.cluster_id not in self.networks:
             raise errors.Unavailable(f"making node {spec.name}: the cluster's network is not there yet")
+        key = (spec.cluster_id, spec.name)
         with self._lock:
-            found = self.machines.get((spec.cluster_id, spec.name))
+            found = self.machines.get(key)
+            if found and found.state == "running":
+                return found
             address = found.address if found else self._free_address(spec.cluster_id)
+            self._made += 1
+            self.data.setdefault(key, self._made)
+            limited = self._limited or not spec.volume_gb
             made = Machine(
                 spec.name, spec.cluster_id, spec.group_id, spec.role, address, "running", spec.image, spec.trust
             )
-            self.machines[spec.cluster_id, spec.name] = made
-        if not found or found.state != "running":
-            self.certificates[address] = issue(address)
-        return made
+            self.machines[key] = dataclasses.replace(made, limited=limited)
+        self.certificates[address] = issue(address)
+        self._tell(spec.cluster_id)
+        return self.machines[key]
 
     def delete(self, cluster_id: str, name: str, *, keep_data: bool = False) -> None:
         """Forget the machine, or all of it but its data."""
@@ -70,28 +82,49 @@ class FakeMachines:
             gone = self.machines.pop((cluster_id, name), None)
             if gone and keep_data:
                 self.machines[cluster_id, name] = dataclasses.replace(gone, state="absent")
+            else:
+                self.data.pop((cluster_id, name), None)
         if gone:
             self.certificates.pop(gone.address, None)
+            self._tell(cluster_id)
 
     def delete_network(self, cluster_id: str) -> None:
-        """Forget the network; raises Unavailable while machines are on it."""
-        if self.list(cluster_id):
+        """Forget the network and what data is left; raises Unavailable while machines are on it."""
+        left = self.list(cluster_id)
+        if any(machine.state != "absent" for machine in left):
             raise errors.Unavailable("removing the cluster's network: nodes are still on it")
+        for machine in left:
+            self.delete(cluster_id, machine.name)
         self.networks.pop(cluster_id, None)
 
     def watch(self) -> Iterator[str]:
-        """Tell of nothing: who uses a fake looks often enough."""
-        return iter(())
+        """Yield the cluster of each machine that starts, ends or goes, until `end_watch` ends the look-out."""
+        mine: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._watching.append(mine)
+        while (cluster_id := mine.get()) is not None:
+            yield cluster_id
+        raise errors.Unavailable("watching the nodes: the Engine has ended")
+
+    def end_watch(self) -> None:
+        """End all look-outs, as when an Engine ends."""
+        for one in self._watching:
+            one.put(None)
 
     def stop(self, cluster_id: str, name: str) -> None:
         """Let the machine be found stopped."""
         with self._lock:
             machine = self.machines[cluster_id, name]
             self.machines[cluster_id, name] = dataclasses.replace(machine, state="stopped")
+        self._tell(cluster_id)
 
-    def running(self, address: str) -> bool:
-        """Tell whether a running machine has this address."""
-        return any(machine.address == address and machine.state == "running" for machine in self.machines.values())
+    def data_at(self, address: str) -> int | None:
+        """Return which data the machine running at this address has, None when there is none."""
+        running = (key for key, one in self.machines.items() if one.address == address and one.state == "running")
+        return next((self.data[key] for key in running), None)
+
+    def _tell(self, cluster_id: str) -> None:
+        for one in self._watching:
+            one.put(cluster_id)
 
     def _free_address(self, cluster_id: str) -> str:
         used = {machine.address for (cluster, _), machine in self.machines.items() if cluster == cluster_id}
@@ -102,90 +135,151 @@ class FakeMachines:
 # --- engines -----------------------------------------------------------------------------------
 
 
+@dataclasses.dataclass
+class _Swarm:
+    """A swarm: its members by id, those that vote, when each was last changed, and whose data each member's is."""
+
+    members: dict[str, Member] = dataclasses.field(default_factory=dict)
+    voters: set[str] = dataclasses.field(default_factory=set)
+    changed: dict[str, float] = dataclasses.field(default_factory=dict)
+    data: dict[str, int] = dataclasses.field(default_factory=dict)
+
+
 class FakeEngine:
-    """Swarms that are dictionaries of members; a machine that does not run does not answer."""
+    """Swarms that live in the data of machines: one that does not run is down, one made anew is blank.
+
+    `tasks` says how many containers of services run on a member (name); draining ends them.
+    """
 
     def __init__(self, machines: FakeMachines) -> None:
         """Take the machines that engines run on."""
         self._machines = machines
-        self._swarms: dict[str, dict[str, Member]] = {}
+        self._swarms: list[_Swarm] = []
         self._count = 0
+        self.tasks: dict[str, int] = {}
 
     def look(self, node: NodeAccess) -> Look | None:
         """Return what a running machine's engine would say."""
-        if not self._machines.running(node.address):
+        if self._machines.data_at(node.address) is None:
             return None
-        swarm = self._of(node)
-        return Look("20.10.24", swarm is not None, swarm is not None and swarm[node.address].role == MASTER)
+        swarm, member = self._of(node)
+        error = "" if swarm is None or self._led(swarm) else "the swarm does not have a leader"
+        return Look("20.10.24", member is not None, member is not None and member.role == MASTER, error)
 
     def members(self, node: NodeAccess) -> list[Member]:
         """Return the members of the swarm that the node manages, with those of stopped machines down."""
         self._answering(node)
-        swarm = self._of(node)
-        if swarm is None or swarm[node.address].role != MASTER:
+        swarm, member = self._of(node)
+        if swarm is None or member is None or member.role != MASTER:
             return []
-        seen = [dataclasses.replace(member, state=self._state(member)) for member in swarm.values()]
-        return sorted(seen, key=lambda member: (member.name, member.id))
+        self._leader(swarm)
+        seen = [self._seen(swarm, found) for found in swarm.members.values()]
+        return sorted(seen, key=lambda found: (found.name, found.id))
 
     def init(self, node: NodeAccess) -> None:
         """Form a swarm of this node, unless it manages one."""
         self._answering(node)
-        swarm = self._of(node)
-        if swarm is None or swarm[node.address].role != MASTER:
+        _, member = self._of(node)
+        if member is None or member.role != MASTER:
             self._leave(node)
-            self._swarms[node.address] = {node.address: dataclasses.replace(self._member(node), leader=True)}
+            self._swarms.append(_Swarm())
+            self._add(self._swarms[-1], node)
 
     def join(self, node: NodeAccess, manager: NodeAccess) -> None:
         """Note the node as a member, taking it out of any other swarm."""
         self._answering(node)
-        self._answering(manager)
-        swarm = self._of(manager)
-        if swarm is None:
-            raise errors.Unavailable(f"joining {node.name}: {manager.name} manages no swarm")
-        if node.address not in swarm:
+        swarm = self._managed(manager)
+        if self._of(node)[0] is not swarm:
             self._leave(node)
-            swarm[node.address] = self._member(node)
+            self._add(swarm, node)
 
     def update(self, manager: NodeAccess, member: Member) -> None:
-        """Note the member's settings."""
-        swarm = self._of(manager) or {}
-        for address, found in swarm.items():
-            if found.id == member.id:
-                swarm[address] = dataclasses.replace(found, draining=member.draining, labels=member.labels)
+        """Note the member's settings; what has them already stays settled."""
+        swarm = self._managed(manager)
+        found = swarm.members.get(member.id)
+        if found is None or (found.draining, found.labels) == (member.draining, member.labels):
+            return
+        swarm.members[member.id] = dataclasses.replace(found, draining=member.draining, labels=dict(member.labels))
+        swarm.changed[member.id] = time.monotonic()
+        if member.draining:
+            self.tasks.pop(found.name, None)
 
     def recover(self, node: NodeAccess) -> None:
-        """Leave only this manager in its swarm."""
+        """Let only this manager vote, unless its swarm has a leader."""
         self._answering(node)
-        swarm = self._of(node) or {}
-        self._leave(node)
-        self._swarms[node.address] = {node.address: dataclasses.replace(swarm[node.address], leader=True)}
+        swarm, member = self._of(node)
+        if swarm is None or member is None or member.role != MASTER:
+            raise errors.GiveUp(f"recovering the swarm on {node.name}: the node is no manager of a swarm")
+        if not self._led(swarm):
+            for other in swarm.voters - {member.id}:
+                swarm.data.pop(other, None)
+            swarm.voters = {member.id}
 
     def forget(self, manager: NodeAccess, member: Member) -> None:
         """Take the member out; refuses the last manager."""
-        swarm = self._of(manager) or {}
-        address = next((address for address, found in swarm.items() if found.id == member.id), None)
-        if address is None:
-            return
-        if swarm[address].role == MASTER and sum(found.role == MASTER for found in swarm.values()) == 1:
+        swarm = self._managed(manager)
+        if swarm.voters == {member.id}:
             raise errors.GiveUp(f"forgetting {member.name}: it is the last manager of the swarm")
-        del swarm[address]
+        swarm.voters.discard(member.id)
+        for noted in (swarm.members, swarm.changed, swarm.data):
+            noted.pop(member.id, None)
 
     def _answering(self, node: NodeAccess) -> None:
         if self.look(node) is None:
             raise errors.Unavailable(f"the engine of {node.name} does not answer")
 
-    def _of(self, node: NodeAccess) -> dict[str, Member] | None:
-        return next((swarm for swarm in self._swarms.values() if node.address in swarm), None)
+    def _of(self, node: NodeAccess) -> tuple[_Swarm, Member] | tuple[None, None]:
+        """Return the swarm and member that the node's data knows of."""
+        data = self._machines.data_at(node.address)
+        for swarm in self._swarms:
+            for ident, has in swarm.data.items():
+                if has == data:
+                    return swarm, swarm.members[ident]
+        return None, None
+
+    def _managed(self, manager: NodeAccess) -> _Swarm:
+        self._answering(manager)
+        swarm, member = self._of(manager)
+        if swarm is None or member is None or member.role != MASTER:
+            raise errors.Unavailable(f"{manager.name} manages no swarm")
+        self._leader(swarm)
+        return swarm
+
+    def _alive(self, swarm: _Swarm, ident: str) -> bool:
+        has = self._machines.data_at(swarm.members[ident].address)
+        return has is not None and swarm.data.get(ident) == has
+
+    def _led(self, swarm: _Swarm) -> bool:
+        return 2 * sum(self._alive(swarm, ident) for ident in swarm.voters) > len(swarm.voters)
+
+    def _leader(self, swarm: _Swarm) -> str:
+        """Return the member that leads; raises Unavailable without quorum."""
+        if not self._led(swarm):
+            raise errors.Unavailable("the swarm does not have a leader: too few managers are online")
+        return next(ident for ident in swarm.members if ident in swarm.voters and self._alive(swarm, ident))
+
+    def _add(self, swarm: _Swarm, node: NodeAccess) -> None:
+        self._count += 1
+        ident, role = f"member{self._count}", MASTER if node.role == MASTER else WORKER
+        swarm.members[ident] = Member(ident, node.name, role, "ready", node.address)
+        swarm.changed[ident], data = time.monotonic(), self._machines.data_at(node.address)
+        if data is not None:
+            swarm.data[ident] = data
+        if role == MASTER:
+            swarm.voters.add(ident)
 
     def _leave(self, node: NodeAccess) -> None:
-        swarm = self._of(node)
-        if swarm is not None:
-            del swarm[node.address]
+        """Let the node's data know of no swarm; there its member is down from now on."""
+        swarm, member = self._of(node)
+        if swarm is not None and member is not None:
+            swarm.data.pop(member.id)
 
-    def _member(self, node: NodeAccess) -> Member:
-        self._count += 1
-        role = MASTER if node.role == MASTER else WORKER
-        return Member(f"member{self._count}", node.name, role, "ready", node.address)
-
-    def _state(self, member: Member) -> str:
-        return "ready" if self._machines.running(member.address) else "down"
+    def _seen(self, swarm: _Swarm, member: Member) -> Member:
+        alive = self._alive(swarm, member.id)
+        return dataclasses.replace(
+            member,
+            state="ready" if alive else "down",
+            leader=member.id == self._leader(swarm),
+            tasks=self.tasks.get(member.name, 0) if alive else 0,
+            settled_seconds=time.monotonic() - swarm.changed[member.id],
+        )

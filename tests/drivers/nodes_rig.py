@@ -17,7 +17,8 @@ from stackyard.drivers.fake import FakeEngine, FakeMachines
 from stackyard.drivers.machines.docker import DockerMachines
 from stackyard.drivers.machines.purge import purge
 from stackyard.local import images
-from stackyard.model.ports import Engine, Machine, Machines, MachineSpec, NodeAccess, TLSPair
+from stackyard.model import errors
+from stackyard.model.ports import Engine, Machine, Machines, MachineSpec, Member, NodeAccess, TLSPair
 
 SUBNETS = "10.182.0.0/16"  # not the platform's own, so that a running one is not disturbed
 X = X509()
@@ -41,6 +42,26 @@ class World:
 
     def create(self, number: int, role: str = "worker") -> NodeAccess:
         return access(self.machines.create(self.spec(number, role), issue))
+
+    def machine(self, number: int) -> Machine:
+        found = self.machines.list(self.cluster)
+        return next(machine for machine in found if machine.name == self.spec(number).name)
+
+    def answering(self, number: int, role: str = "worker") -> NodeAccess:
+        """Make a machine and wait until its engine answers."""
+        made = self.create(number, role)
+        until(lambda: self.engine.look(made))
+        return made
+
+    def states(self, manager: NodeAccess) -> dict[str, str]:
+        """Return the states of the members by the last part of their names; none without quorum."""
+        try:
+            return {member.name.rpartition("-")[2]: member.state for member in self.engine.members(manager)}
+        except errors.Unavailable:
+            return {}
+
+    def member(self, manager: NodeAccess, name: str) -> Member:
+        return next(found for found in self.engine.members(manager) if found.name == name)
 
 
 def issue(address: str) -> TLSPair:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
+import threading
 from collections.abc import Iterator
 
 import nodes_rig as rig
@@ -85,3 +87,69 @@ def test_clusters_do_not_see_each_others_machines(world: rig.World) -> None:
     assert world.machines.list(other) == []
     world.machines.delete(other, node.name)
     assert len(world.machines.list(world.cluster)) == 1
+
+
+def test_data_that_is_kept_comes_back_with_its_address(world: rig.World) -> None:
+    world.machines.ensure_network(world.cluster)
+    node = world.answering(1, "master")
+    world.engine.init(node)
+    world.machines.delete(world.cluster, node.name, keep_data=True)
+    world.machines.delete(world.cluster, node.name, keep_data=True)
+    assert world.machine(1).state == "absent"
+    other = world.create(0)
+    assert world.machine(1).address == node.address != other.address
+    again = world.answering(1, "master")
+    assert again.address == node.address
+    look = world.engine.look(again)
+    assert look is not None
+    assert look.member
+
+
+def test_data_that_is_not_kept_goes(world: rig.World) -> None:
+    world.machines.ensure_network(world.cluster)
+    node = world.answering(0, "master")
+    world.engine.init(node)
+    world.machines.delete(world.cluster, node.name, keep_data=True)
+    world.machines.delete(world.cluster, node.name)
+    assert world.machines.list(world.cluster) == []
+    look = world.engine.look(world.answering(0, "master"))
+    assert look is not None
+    assert not look.member
+
+
+def test_machine_tells_what_it_was_made_of(world: rig.World) -> None:
+    world.machines.ensure_network(world.cluster)
+    first, second = world.spec(0), dataclasses.replace(world.spec(0), image="next", trust="1..2")
+    world.machines.create(first, rig.issue)
+    assert (world.machine(0).image, world.machine(0).trust) == (first.image, "1..1")
+    # One that runs is kept as it is: it is the planner who replaces machines.
+    assert world.machines.create(second, rig.issue) == world.machine(0)
+    assert (world.machine(0).image, world.machine(0).trust) == (first.image, "1..1")
+    world.machines.delete(world.cluster, first.name, keep_data=True)
+    world.machines.create(second, rig.issue)
+    assert (world.machine(0).image, world.machine(0).trust) == (second.image, "1..2")
+
+
+def test_network_goes_with_the_data_that_was_left(world: rig.World) -> None:
+    world.machines.ensure_network(world.cluster)
+    node = world.create(0)
+    world.machines.delete(world.cluster, node.name, keep_data=True)
+    world.machines.delete_network(world.cluster)
+    assert not world.machines.has_network(world.cluster)
+    assert world.machines.list(world.cluster) == []
+
+
+def test_watch_tells_which_cluster(world: rig.World) -> None:
+    world.machines.ensure_network(world.cluster)
+    told: list[str] = []
+
+    def watch() -> None:
+        for cluster_id in world.machines.watch():
+            told.append(cluster_id)
+
+    threading.Thread(target=watch, daemon=True).start()
+    node = world.create(0)
+    rig.until(lambda: world.cluster in told)
+    told.clear()
+    world.machines.delete(world.cluster, node.name)
+    rig.until(lambda: world.cluster in told)

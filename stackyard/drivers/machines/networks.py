@@ -53,9 +53,10 @@ class ClusterNetworks:
         raise errors.Unavailable("making the cluster's network: others keep taking the subnets that were free")
 
     def delete(self, cluster_id: str) -> None:
-        """Remove the network; raises Unavailable while something is on it."""
+        """Remove the network, taking off what is still on it; raises Unavailable when something holds on."""
         with plainly("removing the cluster's network"):
             for network in self._found(cluster_id):
+                self._take_off(network["Id"])
                 self._remove(network["Id"])
 
     def _found(self, cluster_id: str) -> Sequence[dict[str, Any]]:
@@ -85,6 +86,14 @@ class ClusterNetworks:
         except docker.errors.APIError as error:
             if status(error) != 409 and "overlaps" not in words(error):
                 raise
+
+    def _take_off(self, network_id: str) -> None:
+        """Disconnect whatever somebody connected to the network, or a dead Engine left on it."""
+        try:
+            for endpoint in self._api.inspect_network(network_id).get("Containers") or {}:
+                self._api.disconnect_container_from_network(endpoint, network_id, force=True)
+        except docker.errors.NotFound:
+            return
 
     def _remove(self, network_id: str) -> None:
         try:
