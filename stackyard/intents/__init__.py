@@ -14,6 +14,7 @@ from stackyard.intents.builds import Builds
 from stackyard.intents.clusters import Clusters
 from stackyard.intents.deployments import Deployments
 from stackyard.intents.nodegroups import NodeGroups
+from stackyard.intents.quotas import Quotas
 from stackyard.intents.releases import Releases
 from stackyard.intents.rolls import Rolls
 from stackyard.intents.rules import Rules
@@ -34,6 +35,7 @@ class Intents:
     clusters: Clusters
     nodegroups: NodeGroups
     rolls: Rolls
+    quotas: Quotas
     applications: Applications
     builds: Builds
     releases: Releases
@@ -48,6 +50,7 @@ class Intents:
             clusters=Clusters(store, rules),
             nodegroups=NodeGroups(store, rules),
             rolls=Rolls(store, rules),
+            quotas=Quotas(store, rules),
             applications=Applications(store, rules),
             builds=Builds(store, secrets, rules),
             releases=Releases(store, secrets, rules),

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from stackyard.model import errors
-from stackyard.store import applications, builds, clusters, database, events, quotas
+from stackyard.store import applications, builds, clusters, database, events, quotas, services
 from stackyard.store.records import Page
 
 __all__ = ["Page", "Store", "Transaction"]
@@ -30,6 +30,7 @@ class Transaction:
         self.builds = builds.Builds(connection)
         self.events = events.Events(connection)
         self.quotas = quotas.Quotas(connection)
+        self.services = services.Services(connection)
 
 
 class Store:

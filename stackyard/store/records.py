@@ -111,21 +111,30 @@ class Repository(Generic[T]):
     def _paged(self, statement: sa.Select[Any], page: Page) -> sa.Select[Any]:
         if page.sort not in self.table.c:
             raise errors.BadInput(f"can't sort by '{page.sort}'")
-        columns = [self.table.c[page.sort], self.table.c.id]
+        columns = [_sortable(self.table.c[page.sort]), self.table.c.id]
         if page.marker:
             statement = statement.where(self._beyond(columns, page))
         order = [column.desc() if page.descending else column.asc() for column in columns]
         return statement.order_by(*order).limit(page.limit)
 
-    def _beyond(self, columns: Sequence[sa.Column[Any]], page: Page) -> sa.ColumnElement[bool]:
+    def _beyond(self, columns: Sequence[sa.ColumnElement[Any]], page: Page) -> sa.ColumnElement[bool]:
         """Return "after the marker in sort order" (keyset paging: stable while rows come and go)."""
-        marker = self.connection.execute(sa.select(*columns).where(self.table.c.id == page.marker)).one_or_none()
+        number_or_text = self.table.c.id.type.python_type  # PostgreSQL compares like with like only
+        last = self.table.c.id == number_or_text(page.marker)
+        marker = self.connection.execute(sa.select(*columns).where(last)).one_or_none()
         if marker is None:
             raise errors.BadInput(f"marker '{page.marker}' could not be found")
         first, second = columns
         if page.descending:
             return sa.or_(first < marker[0], sa.and_(first == marker[0], second < marker[1]))
         return sa.or_(first > marker[0], sa.and_(first == marker[0], second > marker[1]))
+
+
+def _sortable(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """Return what to sort by: nothing is before or after NULL, and databases disagree on where it comes."""
+    if not column.nullable or isinstance(column.type, sa.Integer):
+        return column
+    return sa.func.coalesce(sa.type_coerce(column, sa.String), "")
 
 
 class Numbered(Repository[T]):

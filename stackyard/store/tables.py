@@ -165,3 +165,15 @@ quotas = sa.Table(
     sa.Column("updated_at", UTCTime),
     sa.UniqueConstraint("project_id", "resource"),
 )
+
+services = sa.Table(
+    "services",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("binary", sa.String(64), nullable=False),
+    sa.Column("report_count", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("created_at", UTCTime, nullable=False),
+    sa.Column("updated_at", UTCTime),
+    sa.UniqueConstraint("host", "binary"),
+)

@@ -23,6 +23,7 @@ from stackyard.worker.builds import Builds, Workshop
 from stackyard.worker.clusters import Clusters
 from stackyard.worker.deployments import Deployments, Places
 from stackyard.worker.faults import Faults
+from stackyard.worker.heartbeat import Heartbeat
 from stackyard.worker.reconciler import Noun, Reconciler
 
 LOG = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class Worker(cotyledon.Service):  # type: ignore[misc]
         """Take due rows until told to stop. Called by cotyledon."""
         keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         keeper.start()
+        Heartbeat(self.parts.store).start()
         with concurrent.futures.ThreadPoolExecutor(self.threads, "work") as pool:
             while not self.stopping.is_set():
                 if not self._take(pool):
