@@ -55,6 +55,8 @@ def _forget(engine: docker.DockerClient, address: str) -> None:
             if ours or (name.startswith("stackyard-deps:") and (image["Labels"] or {}).get("stackyard.build") == APP):
                 with contextlib.suppress(docker.errors.ImageNotFound):  # a digest goes with the last tag
                     engine.api.remove_image(name, force=True)
+    with contextlib.suppress(docker.errors.NotFound):
+        engine.api.remove_volume(f"stackyard-cache-{APP}")
 
 
 @dataclasses.dataclass
@@ -191,10 +193,10 @@ def test_leftovers_of_a_killed_build_are_found_by_name(bench: Bench, monkeypatch
 
         def killed(*_: object) -> None:
             patch.undo()  # what the process would have cleaned up stays
-            patch.setattr("stackyard.drivers.builders.python._Dependencies._remove", lambda _: None)
+            patch.setattr("stackyard.drivers.builders.workroom._remove", lambda *_: None)
             raise KeyboardInterrupt
 
-        patch.setattr("stackyard.drivers.builders.python._Dependencies._fill", killed)
+        patch.setattr("stackyard.drivers.builders.workroom.Workroom.put", killed)
         bench.build()
     found = bench.engine.containers.list(all=True, filters={"label": f"stackyard.build={APP}"})
     assert [one.name.rsplit("-", 1)[0] for one in found] == [f"stackyard-deps-{APP[:8]}"]

@@ -11,9 +11,14 @@ from hypothesis import strategies as st
 from stackyard.drivers.builders import dockerfile, procfile, references
 from stackyard.drivers.builders.detect import detect
 from stackyard.drivers.builders.output import Output
-from stackyard.drivers.builders.python_project import requirements
+from stackyard.drivers.builders.packs import python_requirements
+from stackyard.drivers.builders.trees import Tree
 from stackyard.model import errors
 from stackyard.model.applications import AppSpec, BuildSpec
+
+
+def requirements(folder: pathlib.Path) -> python_requirements.Requirements:
+    return python_requirements.requirements(Tree(folder))
 
 
 def tree(folder: pathlib.Path, **files: str) -> AppSpec:
@@ -69,8 +74,7 @@ volumes: {data: }
         ),
         ({"compose_yaml": "services: {web: {build: sub}}", "sub__a_c": ""}, "no application found: looked for"),
         ({"compose_yaml": "services: {web: {imag: x}}"}, "compose.yaml: unknown key 'imag'"),
-        ({"package_json": "{}"}, "found package.json. Node.js has no language pack yet"),
-        ({"go_mod": ""}, "Go has no language pack yet"),
+        ({"Cargo_toml": ""}, "found Cargo.toml. Rust has no language pack"),
         ({"Procfile": "web: x"}, "A Procfile does not tell the language"),
         ({"a_txt": ""}, "found a.txt. Push the folder"),
         ({}, "found nothing at all"),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builders: what a source tree is, and how it becomes images."""
 
-from stackyard.drivers.builders.engine_build import Limits
+from stackyard.drivers.builders.limits import Limits
 from stackyard.drivers.builders.tenant import TenantBuilder
 
 __all__ = ["Limits", "TenantBuilder"]

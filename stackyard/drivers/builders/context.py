@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The files of a build context, honouring .dockerignore, as a tar that depends on nothing but them.
 
-Used by `engine_build` and `python`.
+Used by `engine_build`, `workroom` and `layers`.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
+import re
 import stat
 import tarfile
+from collections.abc import Sequence
 from typing import BinaryIO
 
 from docker.utils.build import exclude_paths
@@ -18,13 +22,51 @@ from docker.utils.build import exclude_paths
 from stackyard.model import errors
 
 IGNORE_FILES = (".dockerignore",)
+MAX_FILES = 100_000
+MAX_BYTES = 2 * 1024**3
 
 
-def files(folder: pathlib.Path, dockerfile: str | None = None) -> list[str]:
-    """Return the relative names of all files, links and folders of the context, sorted; never what is in .git."""
-    patterns = _patterns(folder, dockerfile)
-    names = exclude_paths(str(folder), [".git", *patterns], dockerfile=dockerfile or "Dockerfile")
-    return sorted(name for name in names if name)
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """A build context: a folder and the sorted names within it that count."""
+
+    folder: pathlib.Path
+    names: list[str] = dataclasses.field(repr=False)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Return a digest of names, modes and contents; times do not count."""
+        return digest(self.folder, self.names)
+
+
+def files(folder: pathlib.Path, dockerfile: str | None = None, ignores: Sequence[str] = ()) -> list[str]:
+    """Return the relative names of all files, links and folders of the context, sorted; never what is in .git.
+
+    `ignores` go before what .dockerignore says. Raises BadInput for a tree that is too large.
+    """
+    patterns = [".git", *ignores, *_patterns(folder, dockerfile)]
+    try:
+        found = exclude_paths(str(folder), patterns, dockerfile=dockerfile or "Dockerfile")
+    except re.error as error:
+        raise errors.BadInput(f".dockerignore has a pattern that can't be read: {error}") from error
+    names = sorted(name for name in found if name)
+    _check_size(folder, names)
+    return names
+
+
+def _check_size(folder: pathlib.Path, names: Sequence[str]) -> None:
+    if len(names) > MAX_FILES:
+        raise errors.BadInput(
+            f"the source tree has {len(names)} files and folders, {MAX_FILES} are allowed;"
+            " name what need not be built in .dockerignore"
+        )
+    sizes = [(folder / name).lstat().st_size for name in names]
+    if sum(sizes) > MAX_BYTES:
+        largest = names[sizes.index(max(sizes))]
+        raise errors.BadInput(
+            f"the source tree has {sum(sizes) >> 20} MiB, {MAX_BYTES >> 20} are allowed; the largest file is"
+            f" {largest!r}; name what need not be built in .dockerignore"
+        )
 
 
 def add(tar: tarfile.TarFile, folder: pathlib.Path, names: list[str], prefix: str = "", owner: int = 0) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
-from stackyard.drivers.builders import compose, dockerfile, procfile, python_project
+from stackyard.drivers.builders import compose, dockerfile, packs
+from stackyard.drivers.builders.plans import PORT, Plan, Process
+from stackyard.drivers.builders.trees import Tree
 from stackyard.model import errors
 from stackyard.model.applications import AppSpec, BuildSpec, Service
 
 COMPOSE_FILES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
-PORT = 8000
-_MAX_TEXT = 1024 * 1024
 _MAX_NAMED = 8
 
 
@@ -26,8 +26,9 @@ def detect(folder: pathlib.Path) -> AppSpec:
         return _compose(folder, name)
     if (folder / "Dockerfile").is_file():
         return _dockerfile(folder)
-    if python_project.is_python(folder):
-        return _python(folder)
+    plan = packs.plan(Tree(folder))
+    if plan:
+        return _planned(plan)
     raise _nothing(folder)
 
 
@@ -52,25 +53,28 @@ def _dockerfile(folder: pathlib.Path) -> AppSpec:
     return AppSpec((Service("web", build=BuildSpec(dockerfile="Dockerfile"), port=port),), notes=tuple(notes))
 
 
-def _python(folder: pathlib.Path) -> AppSpec:
-    asked = python_project.requirements(folder)
-    notes = [f"found Python; dependencies: {asked.found_in or 'none'}"]
-    if (folder / "Procfile").is_file():
-        lines = procfile.parse(_text(folder, "Procfile"))
-        notes.append(f"found Procfile with {', '.join(lines)}")
-    else:
-        lines = {"web": _web_command(folder, asked)}
-        notes.append(f"web command: {lines['web']}")
-    return AppSpec(tuple(_process(name, line) for name, line in lines.items()), notes=tuple(notes))
+def _planned(plan: Plan) -> AppSpec:
+    runtime, notes = plan.runtime, []
+    notes.append(f"found {plan.found}: {runtime.name} {runtime.version} ({runtime.reason})")
+    notes += [f"{step.tool} for {step.subject}" for step in plan.steps()]
+    processes = _started(plan)
+    notes += [f"{process.name}: {process.command} ({process.reason})" for process in processes]
+    return AppSpec(tuple(_process(process) for process in processes), notes=(*notes, *plan.notes))
 
 
-def _process(name: str, line: str) -> Service:
-    """Return a process of a Procfile; `web` alone is led to by the router, at $PORT."""
-    web = name == "web"
+def _started(plan: Plan) -> tuple[Process, ...]:
+    if not plan.processes:
+        raise errors.BadInput(plan.unstarted)
+    return plan.processes
+
+
+def _process(process: Process) -> Service:
+    """Return a process as a service; `web` alone is led to by the router, at $PORT."""
+    web = process.name == "web"
     return Service(
-        name,
+        process.name,
         build=BuildSpec(),
-        command=("/bin/sh", "-c", line),
+        command=("/bin/sh", "-c", process.command),
         environment={"PORT": str(PORT)} if web else {},
         port=PORT if web else None,
     )
@@ -89,18 +93,18 @@ def _with_build(folder: pathlib.Path, service: Service) -> Service:
         if not (context / named).is_file():
             raise errors.BadInput(f"{where}: there is no file {named!r} in {service.build.context!r}")
         return dataclasses.replace(service, build=dataclasses.replace(service.build, dockerfile=named))
-    if not python_project.is_python(context):
+    plan = packs.plan(Tree(context))
+    if plan is None:
         raise errors.BadInput(f"{where}: {_nothing(context)}")
-    return _with_pack(context, service)
+    return _with_pack(plan, service)
 
 
-def _with_pack(context: pathlib.Path, service: Service) -> Service:
-    """Give a service made by the language pack its command and, unless it runs something of its own, its port."""
-    asked = python_project.requirements(context)
+def _with_pack(plan: Plan, service: Service) -> Service:
+    """Give a service made by a language pack its command and, unless it runs something of its own, its port."""
     command, port = service.command, service.port
     if command is None and service.entrypoint is None:
-        lines = procfile.parse(_text(context, "Procfile")) if (context / "Procfile").is_file() else {}
-        command = ("/bin/sh", "-c", lines.get(service.name) or lines.get("web") or _web_command(context, asked))
+        process = plan.process(service.name) or plan.process("web") or _started(plan)[0]
+        command = ("/bin/sh", "-c", process.command)
         port = port or PORT
     environment = {"PORT": str(port), **service.environment} if port else service.environment
     return dataclasses.replace(service, command=command, port=port, environment=environment)
@@ -119,48 +123,24 @@ def _with_own_folders(service: Service, services: tuple[Service, ...]) -> Servic
     return dataclasses.replace(service, build=dataclasses.replace(service.build, folders=tuple(targets)))
 
 
-def _web_command(folder: pathlib.Path, asked: python_project.Requirements) -> str:
-    command = python_project.web_command(folder, asked)
-    if command is None:
-        raise errors.BadInput(
-            "this is Python, but what starts it? Looked for a Procfile, for gunicorn with app.py, main.py or wsgi.py,"
-            " and for app.py, main.py, wsgi.py; add a Procfile with a line such as 'web: python -m package'"
-        )
-    return command
-
-
 def _nothing(folder: pathlib.Path) -> errors.BadInput:
     found = sorted(path.name for path in folder.iterdir())
     shown = ", ".join(found[:_MAX_NAMED]) + (f" and {len(found) - _MAX_NAMED} more" if len(found) > _MAX_NAMED else "")
-    language = next((words for marker, words in _OTHERS.items() if marker in found), "")
+    other = next((words for marker, words in _OTHERS.items() if marker in found), "")
     return errors.BadInput(
-        "no application found: looked for compose.yaml, Dockerfile, and Python's"
-        f" {', '.join(python_project.MARKERS)}; found {shown or 'nothing at all'}."
-        f" {language or 'Push the folder that holds one of these, or add a Dockerfile'}"
+        f"no application found: looked for compose.yaml, Dockerfile, and languages ({packs.markers()});"
+        f" found {shown or 'nothing at all'}. {other or 'Push the folder that holds one of these, or add a Dockerfile'}"
     )
 
 
 _OTHERS = {
-    "package.json": "Node.js has no language pack yet; add a Dockerfile",
-    "go.mod": "Go has no language pack yet; add a Dockerfile",
-    "pom.xml": "Java has no language pack yet; add a Dockerfile",
-    "build.gradle": "Java has no language pack yet; add a Dockerfile",
-    "Gemfile": "Ruby has no language pack yet; add a Dockerfile",
-    "Cargo.toml": "Rust has no language pack yet; add a Dockerfile",
-    "composer.json": "PHP has no language pack yet; add a Dockerfile",
-    "index.html": "A static site needs a Dockerfile, or an app.py that serves it",
-    "Procfile": "A Procfile does not tell the language; add requirements.txt (may be empty) or a Dockerfile",
+    "build.gradle": "Gradle has no language pack; use Maven or add a Dockerfile",
+    "build.gradle.kts": "Gradle has no language pack; use Maven or add a Dockerfile",
+    "Cargo.toml": "Rust has no language pack; add a Dockerfile",
+    "mix.exs": "Elixir has no language pack; add a Dockerfile",
+    "Procfile": "A Procfile does not tell the language; add its manifest (such as requirements.txt) or a Dockerfile",
 }
 
 
 def _text(folder: pathlib.Path, name: str) -> str:
-    """Return a text file of the tree; raises BadInput when it is absent, outside, too large or not UTF-8."""
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()) or not path.is_file():
-        raise errors.BadInput(f"there is no file {name!r} in the source tree")
-    if path.stat().st_size > _MAX_TEXT:
-        raise errors.BadInput(f"{name} is larger than {_MAX_TEXT} bytes")
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise errors.BadInput(f"{name} is not UTF-8 text") from None
+    return Tree(folder).text(name)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import pathlib
 import tempfile
@@ -12,23 +11,13 @@ from typing import Any, BinaryIO, cast
 from stackyard.drivers.builders import context, dockerfile
 from stackyard.drivers.builders.engine import BuildNode
 from stackyard.drivers.builders.images import Images, Made
+from stackyard.drivers.builders.limits import Limits
 from stackyard.drivers.builders.output import Output
 from stackyard.model import errors
 from stackyard.model.applications import BuildSpec
 from stackyard.model.ports import Log
 
 _SPOOL = 32 * 1024 * 1024
-_PERIOD = 100_000
-
-
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    """What one build may take: seconds in all, cores, bytes of memory, characters of output."""
-
-    seconds: float = 1800.0
-    cpus: float = 2.0
-    memory_bytes: int = 2 * 1024**3
-    output: int = 10 * 1024 * 1024
 
 
 def build(node: BuildNode, images: Images, folder: pathlib.Path, spec: BuildSpec, limits: Limits, log: Log) -> Made:
@@ -70,10 +59,7 @@ def _parameters(name: str, spec: BuildSpec, limits: Limits) -> dict[str, str]:
         "buildargs": json.dumps(spec.args),
         "rm": "1",
         "forcerm": "1",
-        "memory": limits.memory_bytes,
-        "memswap": limits.memory_bytes,
-        "cpuperiod": _PERIOD,
-        "cpuquota": int(_PERIOD * limits.cpus),
+        **limits.of_build(),
     }
     if spec.target:
         parameters["target"] = spec.target

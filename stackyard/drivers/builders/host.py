@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What builds need of this host to reach package indexes: its CA bundle and its pip settings, as texts.
+"""What builds need of this host to reach package indexes: its CA bundle and the settings of its tools, as texts.
 
 Called by the composition root through `TenantBuilder`. Given to builds, never kept in an image.
 """
@@ -14,6 +14,10 @@ from collections.abc import Iterator
 
 CA_FILE, PIP_FILE = "ca-certificates.crt", "pip.conf"
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
+_CA_VARIABLES = (
+    *("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
+    *("CURL_CA_BUNDLE", "GIT_SSL_CAINFO"),
+)
 _SETTINGS = ("index-url", "extra-index-url", "trusted-host", "timeout", "retries", "default-timeout", "proxy")
 
 
@@ -24,6 +28,13 @@ def build_files() -> dict[str, str]:
     if bundle:
         files[CA_FILE] = bundle.read_text(errors="replace")
     return files
+
+
+def exports(folder: str) -> str:
+    """Return shell lines that make tools use the files where a build finds them, in `folder`."""
+    bundle = f"{folder}/{CA_FILE}"
+    names = " ".join(f"{name}={bundle}" for name in _CA_VARIABLES)
+    return f"export PIP_CONFIG_FILE={folder}/{PIP_FILE}\nif [ -s {bundle} ]; then export {names}; fi"
 
 
 def _bundles() -> Iterator[pathlib.Path]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images that builds begin with and end in: found in the platform's registry, brought to the node, published.
 
-Used by `tenant`, `engine_build` and `python`.
+Used by `tenant`, `engine_build`, `executor` and `steps`.
 """
 
 from __future__ import annotations
@@ -69,6 +69,17 @@ class Images:
             raise self._nowhere(image, repository, str(error)) from error
         return Made(self._id(str(reference)))
 
+    def has(self, image: str) -> bool:
+        """Tell whether the platform's registry or the node has an image."""
+        return bool(self._in_platform(references.parse(image))[1] or self.node.inspect(image))
+
+    def inspected(self, image: str) -> dict[str, Any]:
+        """Return what the engine knows of an image that must be there; raises Unavailable when it went meanwhile."""
+        found = self.node.inspect(image)
+        if found is None:
+            raise errors.Unavailable(f"image {image} vanished from {self.node.name} while it was being used")
+        return found
+
     def pull(self, repository: str, digest: str) -> str:
         """Bring an image of the platform's registry to the node; return its id."""
         name = f"{self.registry.address()}/{repository}@{digest}"
@@ -129,10 +140,7 @@ class Images:
         return digest
 
     def _id(self, name: str) -> str:
-        here = self.node.inspect(name)
-        if here is None:
-            raise errors.Unavailable(f"image {name} vanished from {self.node.name} while it was being used")
-        return str(here["Id"])
+        return str(self.inspected(name)["Id"])
 
     def _nowhere(self, image: str, repository: str | None, said: str) -> errors.GiveUp:
         asked: Sequence[str] = [f"the platform's registry ({repository})"] if repository else []

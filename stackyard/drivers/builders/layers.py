@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """An image made by laying files over another one, without running anything: a layer posted to the engine.
 
-Used by `python`. The archive (Docker's own `save` format) names all layers and holds only the new one: the engine
-has the others. That takes a third of the time of a build with FROM and COPY.
+Used by `steps` and `executor`. The archive (Docker's own `save` format) names all layers and holds only the new ones:
+the engine has the others. That takes a third of the time of a build with FROM and COPY.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
-import pathlib
+import os
 import tarfile
 import tempfile
-from typing import Any, BinaryIO, cast
+from collections.abc import Sequence
+from typing import IO, Any, BinaryIO, cast
 
 from stackyard.drivers.builders import context
 from stackyard.drivers.builders.engine import BuildNode
@@ -23,56 +25,71 @@ _SPOOL = 32 * 1024 * 1024
 _CREATED = "1980-01-01T00:00:00Z"  # the same tree must give the same image
 
 
+@dataclasses.dataclass(frozen=True)
 class Layer:
-    """A tar of files for `/app` and empty folders for volumes; the same files give the same digest."""
+    """A tar of what lies over the layers below; the same files give the same digest."""
 
-    def __init__(self, folder: pathlib.Path, owner: int, folders: tuple[str, ...]) -> None:
-        self.stream = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=_SPOOL))  # noqa: SIM115  (closed by close)
-        with tarfile.open(fileobj=self.stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
+    stream: BinaryIO
+    size: int
+    digest: str
+
+    @classmethod
+    def of_tree(cls, tree: context.Files, owner: int, folders: Sequence[str]) -> Layer:
+        """Return files for `/app` and empty folders for volumes, all owned by `owner`."""
+        stream = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=_SPOOL))  # noqa: SIM115  (closed by close)
+        with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
             for name in ("app", *(name.strip("/") for name in folders)):
                 tar.addfile(_folder(name, owner))
-            context.add(tar, folder, context.files(folder), "app/", owner)
-        self.size = self.stream.tell()
-        self.stream.seek(0)
-        self.digest = "sha256:" + hashlib.file_digest(self.stream, "sha256").hexdigest()  # type: ignore[arg-type]
-        self.stream.seek(0)
+            context.add(tar, tree.folder, tree.names, "app/", owner)
+        return cls.of_tar(stream)
+
+    @classmethod
+    def of_tar(cls, stream: IO[bytes]) -> Layer:
+        """Return the layer that a tar is; it is closed with the layer."""
+        stream.seek(0, os.SEEK_END)
+        size = stream.tell()
+        stream.seek(0)
+        digest = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+        stream.seek(0)
+        return cls(cast(BinaryIO, stream), size, digest)
 
     def close(self) -> None:
         """Give its space back."""
         self.stream.close()
 
 
-def add_layer(node: BuildNode, base: dict[str, Any], layer: Layer, config: dict[str, Any]) -> str:
-    """Make an image of a base (as inspected) with a layer on top and this config; return its id, made before or now."""
-    text = json.dumps(_image(base, layer.digest, config), sort_keys=True).encode()
+def add_layers(node: BuildNode, base: dict[str, Any], layers: Sequence[Layer], config: dict[str, Any]) -> str:
+    """Make an image of a base (as inspected) with layers on top and this config; return its id, made before or now."""
+    text = json.dumps(_image(base, layers, config), sort_keys=True).encode()
     image = "sha256:" + hashlib.sha256(text).hexdigest()
-    if node.inspect(image) is None and image not in _load(node, base, layer, text):
+    if node.inspect(image) is None and image not in _load(node, base, layers, text):
         raise errors.GiveUp(f"the engine of {node.name} did not keep the layer posted to it")
     return image
 
 
-def _image(base: dict[str, Any], digest: str, config: dict[str, Any]) -> dict[str, Any]:
-    layers = [*base["RootFS"]["Layers"], digest]
+def _image(base: dict[str, Any], layers: Sequence[Layer], config: dict[str, Any]) -> dict[str, Any]:
+    digests = [*base["RootFS"]["Layers"], *(layer.digest for layer in layers)]
     return {
         "architecture": base["Architecture"],
         "os": base["Os"],
         "created": _CREATED,
         "config": config,
-        "rootfs": {"type": "layers", "diff_ids": layers},
-        "history": [{"created": _CREATED, "created_by": "stackyard"} for _ in layers],
+        "rootfs": {"type": "layers", "diff_ids": digests},
+        "history": [{"created": _CREATED, "created_by": "stackyard"} for _ in digests],
     }
 
 
-def _load(node: BuildNode, base: dict[str, Any], layer: Layer, text: bytes) -> str:
-    """Post the layer; return what the engine says of it."""
-    count = len(base["RootFS"]["Layers"])
-    names = [f"{number}/layer.tar" for number in range(count + 1)]
+def _load(node: BuildNode, base: dict[str, Any], layers: Sequence[Layer], text: bytes) -> str:
+    """Post the layers; return what the engine says of it."""
+    below = len(base["RootFS"]["Layers"])
+    names = [f"{number}/layer.tar" for number in range(below + len(layers))]
     manifest = json.dumps([{"Config": "config.json", "RepoTags": None, "Layers": names}]).encode()
     with tempfile.SpooledTemporaryFile(max_size=_SPOOL) as archive:
         stream = cast(BinaryIO, archive)
         with tarfile.open(fileobj=stream, mode="w") as tar:
             _add(tar, "config.json", io.BytesIO(text), len(text))
-            _add(tar, names[-1], layer.stream, layer.size)
+            for name, layer in zip(names[below:], layers, strict=True):
+                _add(tar, name, layer.stream, layer.size)
             _add(tar, "manifest.json", io.BytesIO(manifest), len(manifest))
         stream.seek(0)
         headers = {"Content-Type": "application/x-tar"}

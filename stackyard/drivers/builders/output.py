@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The output of a build on its way to the user: bounded, and its end kept for the failure's message.
 
-Used by `engine_build` and `python`.
+Used by `engine_build` and `steps`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,14 @@ from __future__ import annotations
 import collections
 import re
 
+from stackyard.model import errors
 from stackyard.model.ports import Log
 
 MAX_CHARACTERS = 10 * 1024 * 1024
 TAIL_LINES = 15
+MEMORY_LINES = 400
+FLOOD = 20
+"""A build that writes this many times what is kept of its output is ended."""
 _MAX_LINE = 1000
 _NOISE = re.compile(
     r"^ ---> (?:[0-9a-f]{12}|Running in [0-9a-f]+)$|^Removing intermediate container |^Successfully (?:built|tagged) "
@@ -28,11 +32,18 @@ class Output:
         self._log = log
         self._left = limit
         self._limit = limit
+        self._written = 0
         self._part = ""
-        self._tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
+        self._memory: collections.deque[str] = collections.deque(maxlen=MEMORY_LINES)
 
     def write(self, text: str) -> None:
-        """Take a piece, which may end within a line."""
+        """Take a piece, which may end within a line; raises GiveUp when there is no end to them."""
+        self._written += len(text)
+        if self._written > FLOOD * self._limit:
+            raise errors.GiveUp(
+                f"the build wrote more than {self._written >> 20} MiB of output and was stopped;"
+                f" make it say less\nIts output ends:\n{self.tail()}"
+            )
         *lines, self._part = (self._part + text).split("\n")
         for line in lines:
             self._line(line)
@@ -47,7 +58,11 @@ class Output:
 
     def tail(self) -> str:
         """Return the last lines."""
-        return "\n".join(self._tail)
+        return "\n".join(list(self._memory)[-TAIL_LINES:])
+
+    def memory(self) -> str:
+        """Return more of the last lines, to look for known causes in."""
+        return "\n".join(self._memory)
 
     def _line(self, line: str) -> None:
         line = _CONTROL.sub("", line.rstrip("\r").rsplit("\r", 1)[-1]).rstrip()
@@ -55,7 +70,7 @@ class Output:
             return
         line = " (cached)" if line == " ---> Using cache" else line
         if line:
-            self._tail.append(line[:_MAX_LINE])
+            self._memory.append(line[:_MAX_LINE])
         self._pass_on(line + "\n")
 
     def _pass_on(self, text: str) -> None:

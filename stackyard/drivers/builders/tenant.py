@@ -10,11 +10,13 @@ import pathlib
 import time
 from collections.abc import Mapping
 
-from stackyard.drivers.builders import detect, engine_build, host
+from stackyard.drivers.builders import detect, engine_build, host, packs
 from stackyard.drivers.builders.engine import BuildNode, Connect, Deadline
-from stackyard.drivers.builders.engine_build import Limits
+from stackyard.drivers.builders.executor import Executor, Stacks
 from stackyard.drivers.builders.images import Images
-from stackyard.drivers.builders.python import PythonPack
+from stackyard.drivers.builders.limits import Limits
+from stackyard.drivers.builders.plans import Plan
+from stackyard.drivers.builders.trees import Tree
 from stackyard.drivers.engines import connection
 from stackyard.model import errors
 from stackyard.model.applications import AppSpec
@@ -24,7 +26,10 @@ RESOLVE_SECONDS = 120.0
 
 
 class TenantBuilder:
-    """Builds on tenants' nodes; `build_files` (None: this host's) are given to builds and kept in no image."""
+    """Builds on tenants' nodes; `build_files` (None: this host's) are given to builds and kept in no image.
+
+    `stacks` has a language stack made that the registry lacks; without it that is an error naming the cure.
+    """
 
     def __init__(
         self,
@@ -32,15 +37,23 @@ class TenantBuilder:
         build_files: Mapping[str, str] | None = None,
         limits: Limits | None = None,
         connect: Connect = connection.connect,
+        stacks: Stacks | None = None,
     ) -> None:
         self._registry = registry
         self._build_files = host.build_files() if build_files is None else build_files
         self._limits = limits or Limits()
         self._connect = connect
+        self._stacks = stacks
 
     def detect(self, folder: str) -> AppSpec:
         """Return what the tree asks for; raises BadInput saying what is wrong or missing."""
         return detect.detect(pathlib.Path(folder))
+
+    def _plan(self, folder: str) -> Plan:
+        plan = packs.plan(Tree(pathlib.Path(folder)))
+        if plan is None:
+            raise errors.BadInput(f"no language pack is for {folder!r}")
+        return plan
 
     def build(self, request: BuildRequest, log: Log) -> str:
         """Build and publish; return the image by digest; raises GiveUp with the output's end."""
@@ -52,7 +65,8 @@ class TenantBuilder:
         if spec.dockerfile:
             made = engine_build.build(node, images, pathlib.Path(request.folder), spec, self._limits, log)
         else:
-            made = PythonPack(node, images, self._limits, self._build_files).build(request, log)
+            plan = self._plan(request.folder)
+            made = Executor(node, images, self._limits, self._build_files, self._stacks).build(request, plan, log)
         started = time.monotonic()
         reference = images.publish(made.id, request.repository, request.tag, made.mounts)
         log(f"Published {reference} ({time.monotonic() - started:.1f} s)\n")

@@ -1,31 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a Python source tree says of itself: its dependencies and how it is started. Runs none of its code.
+"""What a Python source tree wants installed: requirements.txt, Pipfile.lock, pyproject.toml with its locks, setup.py.
 
-Called by `detect` (is it Python, what is the command) and `python` (what to install).
+Called by `python`. Runs none of the tree's code.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 import re
-import tomllib
 from typing import Any
 
+from stackyard.drivers.builders.trees import MAX_LOCK, Tree
 from stackyard.model import errors
 
-MARKERS = ("requirements.txt", "pyproject.toml", "setup.py", "Pipfile", "app.py", "main.py", "wsgi.py", "manage.py")
-_MODULES = ("wsgi", "app", "main", "application", "server")
-_SCRIPTS = ("app.py", "main.py", "wsgi.py", "server.py")
-_WSGI_OBJECT = re.compile(
-    r"^(app|application)\s*(?::[^=\n]+)?=(?!=)|^from\s+\S+\s+import\s+.*\b(app|application)\b", re.M
-)
-_ASGI = re.compile(r"\b(FastAPI|Starlette|Quart|Litestar)\(")
 _INCLUDE = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[\s=]+(\S+)", re.M)
 _LOCAL = re.compile(r"^\s*(?:(?:-e|--editable)[\s=]+)?(?:\.|file:|\S*/\S*\.whl|\.{0,2}/)\S*", re.M)
 _NAME = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)", re.M)
-_MAX_TEXT = 1024 * 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,75 +37,40 @@ class Requirements:
         return frozenset(name.lower() for text in self.files.values() for name in _NAME.findall(text))
 
 
-def is_python(folder: pathlib.Path) -> bool:
-    """Tell whether the folder holds a Python project or script."""
-    return any((folder / name).is_file() for name in MARKERS)
-
-
-def requirements(folder: pathlib.Path) -> Requirements:
+def requirements(tree: Tree) -> Requirements:
     """Return what to install, from the first of requirements.txt, Pipfile.lock, pyproject.toml, Pipfile, setup.py."""
-    if (folder / "requirements.txt").is_file():
-        return _requirements_txt(folder)
-    if (folder / "Pipfile.lock").is_file():
-        return _pipfile_lock(folder)
-    if (folder / "pyproject.toml").is_file():
-        return _pyproject(folder)
-    if (folder / "Pipfile").is_file():
+    if tree.has("requirements.txt"):
+        return _requirements_txt(tree)
+    if tree.has("Pipfile.lock"):
+        return _pipfile_lock(tree)
+    if tree.has("pyproject.toml"):
+        return _pyproject(tree)
+    if tree.has("Pipfile"):
         raise errors.BadInput("Pipfile without Pipfile.lock; run 'pipenv lock' and add Pipfile.lock")
-    if (folder / "setup.py").is_file():
+    if tree.has("setup.py"):
         return Requirements({"requirements.txt": ".\n"}, whole_tree=True, found_in="setup.py")
     return Requirements()
 
 
-def web_command(folder: pathlib.Path, asked: Requirements) -> str | None:
-    """Return the shell command that serves HTTP at $PORT: a known server if asked for, else the script itself."""
-    target = _served_object(folder)
-    if target and "uvicorn" in asked.names and _ASGI.search(_text(folder / (target.split(":")[0] + ".py"))):
-        return f"uvicorn --host 0.0.0.0 --port ${{PORT:-8000}} {target}"
-    if "gunicorn" in asked.names:
-        target = target or _django(folder)
-        if target:
-            return f"gunicorn --bind 0.0.0.0:${{PORT:-8000}} {target}"
-    script = next((name for name in _SCRIPTS if (folder / name).is_file()), None)
-    if script:
-        return f"python {script}"
-    return "python manage.py runserver 0.0.0.0:${PORT:-8000}" if (folder / "manage.py").is_file() else None
-
-
-def _served_object(folder: pathlib.Path) -> str | None:
-    for module in _MODULES:
-        path = folder / f"{module}.py"
-        match = _WSGI_OBJECT.search(_text(path)) if path.is_file() else None
-        if match:
-            return f"{module}:{match[1] or match[2]}"
-    return None
-
-
-def _django(folder: pathlib.Path) -> str | None:
-    found = sorted(folder.glob("*/wsgi.py"))
-    return f"{found[0].parent.name}.wsgi:application" if found and (folder / "manage.py").is_file() else None
-
-
-def _requirements_txt(folder: pathlib.Path) -> Requirements:
+def _requirements_txt(tree: Tree) -> Requirements:
     files: dict[str, str] = {}
     waiting = ["requirements.txt"]
     while waiting:
         name = waiting.pop()
         if name in files or "://" in name:
             continue
-        path = (folder / name).resolve()
-        if not path.is_relative_to(folder.resolve()) or not path.is_file():
+        if not tree.has(name):
             raise errors.BadInput(f"requirements.txt refers to {name!r}, which is not in the source tree")
-        files[name] = _text(path)
+        files[name] = tree.text(name)
         above = pathlib.PurePosixPath(name).parent
         waiting += [str(above / included) for included in _INCLUDE.findall(files[name])]
     local = any(_LOCAL.search(text) for text in files.values())
     return Requirements(files, whole_tree=local, found_in="requirements.txt")
 
 
-def _pipfile_lock(folder: pathlib.Path) -> Requirements:
+def _pipfile_lock(tree: Tree) -> Requirements:
     try:
-        packages: dict[str, Any] = json.loads(_text(folder / "Pipfile.lock"))["default"]
+        packages: dict[str, Any] = tree.json("Pipfile.lock", MAX_LOCK)["default"]
         lines = [_pinned(name, details) for name, details in sorted(packages.items())]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise errors.BadInput(f"Pipfile.lock can't be read ({error}); run 'pipenv lock'") from error
@@ -129,13 +85,10 @@ def _pinned(name: str, details: dict[str, Any]) -> str:
     return f"{name}{extras}{details['version']}{marker}"
 
 
-def _pyproject(folder: pathlib.Path) -> Requirements:
-    try:
-        document = tomllib.loads(_text(folder / "pyproject.toml"))
-    except tomllib.TOMLDecodeError as error:
-        raise errors.BadInput(f"pyproject.toml is no TOML: {error}") from error
+def _pyproject(tree: Tree) -> Requirements:
+    document = tree.toml("pyproject.toml")
     project = document.get("project")
-    constraints = _locked(folder, "uv.lock") or _locked(folder, "poetry.lock")
+    constraints = _locked(tree, "uv.lock") or _locked(tree, "poetry.lock")
     if isinstance(project, dict) and "dependencies" not in project.get("dynamic", []):
         lines = project.get("dependencies", [])
     elif isinstance(project, dict):
@@ -163,14 +116,14 @@ def _poetry(document: dict[str, Any], constraints: str) -> list[str]:
     ]
 
 
-def _locked(folder: pathlib.Path, name: str) -> str:
+def _locked(tree: Tree, name: str) -> str:
     """Return the versions of a lock file as pip constraints; packages with several versions are left to pip."""
-    if not (folder / name).is_file():
+    if not tree.has(name):
         return ""
     try:
-        packages = tomllib.loads(_text(folder / name)).get("package", [])
+        packages = tree.toml(name, MAX_LOCK).get("package", [])
         pins = [(p["name"], p["version"]) for p in packages if "version" in p and not _is_local(p.get("source", {}))]
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise errors.BadInput(f"{name} can't be read: {error}") from error
     names = [package for package, _ in pins]
     return "".join(f"{package}=={version}\n" for package, version in sorted(pins) if names.count(package) == 1)
@@ -181,9 +134,3 @@ def _is_local(source: dict[str, Any]) -> bool:
         "directory",
         "git",
     )
-
-
-def _text(path: pathlib.Path) -> str:
-    if path.stat().st_size > _MAX_TEXT:
-        raise errors.BadInput(f"{path.name} is larger than {_MAX_TEXT} bytes")
-    return path.read_text(errors="replace")

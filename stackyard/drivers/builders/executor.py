@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Any language pack's plan carried out on the tenant's node: what is installed below, the application's files on top.
+
+Called by `tenant`. What the host gives to builds (CA bundle, registry settings) is in a volume that no image contains.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import json
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from stackyard.drivers.builders import context
+from stackyard.drivers.builders.engine import BuildNode
+from stackyard.drivers.builders.images import Images, Made
+from stackyard.drivers.builders.layers import Layer, add_layers
+from stackyard.drivers.builders.limits import Limits
+from stackyard.drivers.builders.plans import APP, PORT, Plan
+from stackyard.drivers.builders.steps import VERSION, Shop, Work
+from stackyard.drivers.builders.workroom import UID, USER
+from stackyard.model.ports import BuildRequest, Log
+
+Stacks = Callable[[str, Log], None]
+"""Takes the name of a language stack (`nodejs`) that is not there, and has it made under `stackyard/<name>`."""
+_KEY = "stackyard.build-key"
+
+
+@dataclasses.dataclass(frozen=True)
+class Executor:
+    """Makes images of source trees on one node."""
+
+    node: BuildNode
+    images: Images
+    limits: Limits
+    build_files: Mapping[str, str] = dataclasses.field(repr=False)
+    stacks: Stacks | None = None
+
+    def build(self, request: BuildRequest, plan: Plan, log: Log) -> Made:
+        """Return an image of the tree; raises GiveUp with the failing tool's own words."""
+        folder = pathlib.Path(request.folder)
+        tree = context.Files(folder, context.files(folder, ignores=plan.ignores))
+        shop = Shop(self.node, self.images, self.limits, self.build_files, request, tree)
+        base = self._stack(plan.run_stack, log)
+        below = self._installed(shop, plan, base, log)
+        config = self._config(request, plan, base.id)
+        if plan.build:
+            return self._built(shop, plan, below, config, log)
+        log("Adding the application's files\n")
+        return Made(self._laid(shop, below, [], config, tree), below.mounts)
+
+    def _installed(self, shop: Shop, plan: Plan, base: Made, log: Log) -> Made:
+        """Return the image with what the application needs to run."""
+        if plan.install is None:
+            return base
+        stack = base if plan.install.stack == plan.run_stack else self._stack(plan.install.stack, log)
+        compiler = plan.install.compiler
+        return Work(
+            shop, plan.install, stack, base, functools.partial(self._stack, compiler, log) if compiler else None
+        ).image(log)
+
+    def _built(self, shop: Shop, plan: Plan, below: Made, config: dict[str, Any], log: Log) -> Made:
+        """Return the image with what the build produced, made before of this very tree or now."""
+        assert plan.build is not None
+        stack = self._workshop(shop, plan, below, log)
+        work = Work(shop, plan.build, stack, below)
+        key = hashlib.sha256(json.dumps([VERSION, work.key, config, plan.tree], sort_keys=True).encode()).hexdigest()
+        known = self._known(key)
+        if known:
+            log(f"{plan.build.subject[:1].upper()}{plan.build.subject[1:]} is unchanged\n")
+            return Made(known, below.mounts)
+        log(f"Building {plan.build.subject}\n")
+        with contextlib.closing(work.layer(log)) as produced:
+            files = dataclasses.replace(shop.tree, names=shop.tree.names if plan.tree else [])
+            labelled = {**config, "Labels": {**config["Labels"], _KEY: key}}
+            return Made(self._laid(shop, below, [produced], labelled, files), below.mounts)
+
+    def _workshop(self, shop: Shop, plan: Plan, below: Made, log: Log) -> Made:
+        """Return the image in which the build runs: with its own tools, else what the application runs on."""
+        assert plan.build is not None
+        if plan.tools:
+            stack = self._stack(plan.tools.stack, log)
+            return Work(shop, plan.tools, stack, stack).image(log, publish=False)
+        return below if plan.build.stack == plan.run_stack else self._stack(plan.build.stack, log)
+
+    def _known(self, key: str) -> str | None:
+        with self.node.errors():
+            found = self.node.api.images(filters={"label": f"{_KEY}={key}"})
+        return str(found[0]["Id"]) if found else None
+
+    def _laid(
+        self, shop: Shop, below: Made, produced: list[Layer], config: dict[str, Any], files: context.Files
+    ) -> str:
+        folders = shop.request.service.build.folders if shop.request.service.build else ()
+        with contextlib.closing(Layer.of_tree(files, UID, folders)) as layer:
+            return add_layers(self.node, self.images.inspected(below.id), [layer, *produced], config)
+
+    def _stack(self, image: str, log: Log) -> Made:
+        """Bring a language stack to the node; the first that needs it has it made."""
+        if self.stacks and not self.images.has(image):
+            self.stacks(image.rpartition("/")[2], log)
+        return self.images.ensure(image, log)
+
+    def _config(self, request: BuildRequest, plan: Plan, base: str) -> dict[str, Any]:
+        """Return the image's configuration: the base's, with a command, variables and what it was made by."""
+        config: dict[str, Any] = self.images.inspected(base)["Config"]
+        inherited = dict(item.split("=", 1) for item in config.get("Env") or ())
+        environment = {**inherited, "PORT": str(PORT), "HOME": f"/home/{USER}", **plan.environment}
+        command = list(request.service.command) if request.service.command is not None else config.get("Cmd")
+        return {
+            **config,
+            "Cmd": command,
+            "Env": [f"{name}={value}" for name, value in environment.items()],
+            "User": USER,
+            "WorkingDir": APP,
+            "Labels": {
+                "stackyard.pack": plan.pack,
+                "stackyard.runtime": f"{plan.runtime.name} {plan.runtime.version}",
+                "stackyard.stack": f"{plan.run_stack}@{base}",
+            },
+        }

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The container in which one step of a build runs: limited, with the host's settings in a volume, gone afterwards.
+
+Used by `steps`. Knows no languages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import tarfile
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, Any, cast
+
+import docker.errors
+import docker.types
+
+from stackyard.drivers.builders import context
+from stackyard.drivers.builders.engine import BuildNode
+from stackyard.drivers.builders.limits import Limits
+from stackyard.drivers.builders.output import Output
+from stackyard.drivers.builders.plans import APP, CACHE, VOLUME
+from stackyard.model import errors
+
+USER, UID = "app", 1000  # as the images of language stacks have them
+RESULT = f"{VOLUME}/result.tar"
+APP_LABEL = "stackyard.app"
+"""On the volume with an application's caches, so that it goes with the application's own volumes."""
+_SPOOL = 32 * 1024 * 1024
+_CHUNK = 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit status, and whether the memory limit ended it."""
+
+    status: int
+    out_of_memory: bool
+
+
+class Workroom:
+    """A container that is not started yet; `script` runs in it once."""
+
+    def __init__(self, node: BuildNode, id: str, limits: Limits) -> None:
+        self.node = node
+        self.id = id
+        self._limits = limits
+
+    def put(self, texts: Mapping[str, str]) -> None:
+        """Write texts into the build's volume, by path within it, and give it and the cache to the user."""
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as tar:
+            for folder in (VOLUME, CACHE):
+                tar.addfile(_folder(folder.strip("/")))
+            for name, text in texts.items():
+                content = text.encode()
+                entry = tarfile.TarInfo(f"{VOLUME.strip('/')}/{name}")
+                entry.size, entry.mode, entry.uid, entry.gid = len(content), 0o644, UID, UID
+                tar.addfile(entry, io.BytesIO(content))
+        with self.node.errors():
+            self.node.api.put_archive(self.id, "/", stream.getvalue())
+
+    def put_tree(self, tree: context.Files) -> None:
+        """Write source files into the application's folder."""
+        with tempfile.SpooledTemporaryFile(max_size=_SPOOL) as stream:
+            with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
+                context.add(tar, tree.folder, tree.names, owner=UID)
+            stream.seek(0)
+            with self.node.errors():
+                self.node.patient.put_archive(self.id, APP, stream)
+
+    def run(self, output: Output) -> Ended:
+        """Run to the end; the deadline and a flood of output kill it (GiveUp)."""
+        timer = threading.Timer(self.node.deadline.left(), self._kill)
+        timer.daemon = True
+        api = self.node.patient
+        with self.node.errors():
+            api.start(self.id)
+            timer.start()
+            try:
+                for piece in api.logs(self.id, stream=True, follow=True):
+                    output.write(piece.decode("utf-8", "replace"))
+                output.finish()
+                status = int(api.wait(self.id)["StatusCode"])
+                state = api.inspect_container(self.id)["State"]
+            finally:
+                timer.cancel()
+        if self.node.deadline.passed:
+            raise self.node.deadline.error()
+        return Ended(status, status == 137 or bool(state["OOMKilled"]))
+
+    def commit(self, changes: Sequence[str]) -> str:
+        """Return an image of what the container has become; volumes are no part of it."""
+        with self.node.errors():
+            return str(self.node.patient.commit(self.id, changes=list(changes))["Id"])
+
+    def result(self) -> IO[bytes]:
+        """Return the tar that the script left at RESULT; raises GiveUp when it is larger than allowed."""
+        with self.node.errors():
+            pieces, _ = self.node.patient.get_archive(self.id, RESULT)
+            spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115  (closed by its layer)
+            with tarfile.open(fileobj=cast(Any, _Reader(pieces)), mode="r|") as outer:
+                entry = outer.next()
+                content = outer.extractfile(entry) if entry else None
+                if entry is None or content is None:
+                    raise errors.GiveUp("the build left no result")
+                if entry.size > self._limits.layer_bytes:
+                    made, allowed = entry.size >> 20, self._limits.layer_bytes >> 20
+                    raise errors.GiveUp(
+                        f"the build made {made} MiB of files, more than the {allowed} MiB allowed;"
+                        " remove what the application does not need to run"
+                    )
+                while piece := content.read(_CHUNK):
+                    spool.write(piece)
+        return cast(IO[bytes], spool)
+
+    def _kill(self) -> None:
+        with contextlib.suppress(errors.StackyardError, docker.errors.APIError):
+            self.node.api.kill(self.id)
+
+
+@contextlib.contextmanager
+def workroom(node: BuildNode, limits: Limits, image: str, name: str, app_id: str, script: str) -> Iterator[Workroom]:
+    """Yield a fresh container of this name; what a killed attempt left under it goes first."""
+    _remove(node, name)
+    with node.errors():
+        _cache(node, app_id)
+        made = node.api.create_container(
+            image,
+            entrypoint=["/bin/sh", "-c"],
+            command=[script],
+            user=USER,
+            name=name,
+            labels={"stackyard.build": app_id},
+            host_config=node.api.create_host_config(
+                mounts=[
+                    docker.types.Mount(VOLUME, None, type="volume"),
+                    docker.types.Mount(CACHE, _cache_name(app_id), type="volume"),
+                ],
+                security_opt=["no-new-privileges"],
+                cap_drop=["ALL"],
+                init=False,
+                log_config=docker.types.LogConfig(type="json-file", config={"max-size": "32m"}),
+                **limits.of_container(),
+            ),
+        )
+    try:
+        yield Workroom(node, made["Id"], limits)
+    finally:
+        _remove(node, name)
+
+
+def _cache_name(app_id: str) -> str:
+    return f"stackyard-cache-{app_id}"
+
+
+def _cache(node: BuildNode, app_id: str) -> None:
+    node.api.create_volume(_cache_name(app_id), labels={APP_LABEL: app_id})
+
+
+def _remove(node: BuildNode, name: str) -> None:
+    with node.errors(), contextlib.suppress(docker.errors.NotFound):
+        node.api.remove_container(name, v=True, force=True)
+
+
+def _folder(name: str) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, 0o755, UID, UID
+    return entry
+
+
+class _Reader:
+    """Pieces of bytes as a stream that can be read."""
+
+    def __init__(self, pieces: Any) -> None:
+        self._pieces = iter(pieces)
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        while len(self._rest) < size:
+            piece = next(self._pieces, None)
+            if piece is None:
+                break
+            self._rest += piece
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return taken
