@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Sequence
 
 from oslo_config import cfg
+from oslo_policy import opts as oslo_policy
 
 _WORD = "[A-Za-z0-9][A-Za-z0-9_.-]*"
 
@@ -59,6 +60,7 @@ API = [
         "threads", default=32, help="Threads of the API. Each followed log holds one; raise it for many followers."
     ),
     cfg.IntOpt("max_body_mb", default=512, help="Largest source archive accepted, in MiB."),
+    cfg.BoolOpt("bays", default=False, help="Serve clusters as /v1/bays too, for clients of Magnum before 2017."),
 ]
 IDENTITY = [
     cfg.PortOpt("port", default=8781, help="Port of the one-machine platform's Keystone."),
@@ -131,6 +133,7 @@ MACHINES = [
         help="Certificates signed for users of a cluster are good for so long. Shorten it where laptops get lost.",
     ),
 ]
+POLICY = [option for option in oslo_policy.list_opts()[0][1] if option.dest == "policy_file"]
 
 GROUPS: dict[str | None, list[cfg.Opt]] = {
     None: PLATFORM,
@@ -142,6 +145,7 @@ GROUPS: dict[str | None, list[cfg.Opt]] = {
     "router": ROUTER,
     "registry": REGISTRY,
     "machines": MACHINES,
+    "oslo_policy": POLICY,
 }
 
 

@@ -21,7 +21,10 @@ Schema = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """A validated request. `target` is what the route's `find` found; `url` the family's public address."""
+    """A validated request. `target` is what the route's `find` found; `url` the family's public address.
+
+    `may(rule)` tells whether the caller fulfils a further rule of policy, for its own project.
+    """
 
     services: Services
     caller: Caller
@@ -32,6 +35,7 @@ class Call:
     body: Any = None
     stream: BinaryIO | None = None
     target: Any = None
+    may: Callable[[str], bool] = lambda _: False
 
 
 @dataclasses.dataclass(frozen=True)

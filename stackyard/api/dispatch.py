@@ -8,6 +8,7 @@ look-up are in the table of routes, no handler can forget them.
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 from stackyard.api import validation
 from stackyard.api.call import Call, Family, Reply, Route
@@ -32,6 +33,7 @@ def _perform(policy: Policy, route: Route, call: Call) -> Reply:
             raise errors.NotFound("a name with a NUL in it could not be found")
     if route.rule is None:
         return route.handler(call)
+    call = _known(policy, call)
     if route.find is None:
         # A collection: what the caller may do does not hang on what it sent.
         policy.check(call.caller, route.rule)
@@ -41,6 +43,11 @@ def _perform(policy: Policy, route: Route, call: Call) -> Reply:
     found = dataclasses.replace(call, target=route.find(call))
     policy.check(call.caller, route.rule, found.target)
     return route.handler(found)
+
+
+def _known(policy: Policy, call: Call) -> Call:
+    caller = policy.known(call.caller)
+    return dataclasses.replace(call, caller=caller, may=functools.partial(policy.allows, caller))
 
 
 def _validate(route: Route, call: Call) -> None:

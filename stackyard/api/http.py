@@ -18,6 +18,7 @@ from werkzeug.wrappers import Response
 from stackyard.api import dispatch, identity, pipeline, validation, versions
 from stackyard.api.application_deployment import routes as application_deployment
 from stackyard.api.call import Body, Call, Family, Reply, Route
+from stackyard.api.container_infra import policies
 from stackyard.api.container_infra import routes as container_infra
 from stackyard.api.faults import Fault, of
 from stackyard.api.policy import Policy
@@ -37,7 +38,7 @@ def create_app(services: Services, authenticate: pipeline.Wrap | None = None) ->
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.register_error_handler(Exception, _unrouted)
-    policy = Policy(services.conf, (*container_infra.RULES, *application_deployment.RULES))
+    policy = Policy(services.conf, (*policies.RULES, *application_deployment.RULES), policies.EVERYWHERE)
     for family in (FRONT, *FAMILIES):
         for number, route in enumerate(family.routes):
             _add(app, family.prefix, f"{family.name}-{number}", route, _view(services, policy, family, route))
@@ -148,7 +149,9 @@ def _respond(reply: Reply, family: Family | None, version: versions.Version | No
     if reply.stream is not None:
         return Response(reply.stream, reply.status, headers, content_type=reply.content_type)
     if reply.data is None:
-        return Response(b"", reply.status, headers, content_type=None)
+        empty = Response(b"", reply.status, headers)
+        del empty.headers["Content-Type"]
+        return empty
     text = json.dumps(reply.data, ensure_ascii=False, separators=(",", ":")).encode()
     return Response(text, reply.status, headers, content_type=reply.content_type)
 

@@ -19,7 +19,6 @@ from stackyard.api.container_infra import (
     views,
 )
 from stackyard.api.faults import Fault
-from stackyard.api.policy import ADMIN, MEMBER, READER, Rule
 from stackyard.api.versions import Range
 
 PREFIX = "/container-infra"
@@ -28,35 +27,6 @@ PAGED = frozenset({"limit", "marker", "sort_key", "sort_dir"})
 RESIZE, GROUPS, CREDENTIALS = (1, 7), (1, 9), (1, 12)
 Handler = Callable[[Call], Reply]
 Find = Callable[[Call], Any] | None
-
-RULES: tuple[Rule, ...] = (
-    ("clustertemplate:create", MEMBER),
-    ("clustertemplate:get", f"({READER}) or 'True':%(public)s"),
-    ("clustertemplate:get_all", READER),
-    ("clustertemplate:detail", READER),
-    ("clustertemplate:update", MEMBER),
-    ("clustertemplate:delete", MEMBER),
-    ("clustertemplate:publish", ADMIN),
-    ("cluster:create", MEMBER),
-    ("cluster:get", READER),
-    ("cluster:get_all", READER),
-    ("cluster:detail", READER),
-    ("cluster:update", MEMBER),
-    ("cluster:resize", MEMBER),
-    ("cluster:upgrade", MEMBER),
-    ("cluster:delete", MEMBER),
-    ("nodegroup:create", MEMBER),
-    ("nodegroup:get", READER),
-    ("nodegroup:get_all", READER),
-    ("nodegroup:update", MEMBER),
-    ("nodegroup:delete", MEMBER),
-    ("certificate:get", READER),
-    ("certificate:create", MEMBER),
-    ("certificate:rotate_ca", MEMBER),
-    ("credential:rotate", MEMBER),
-    ("offer:get_all", READER),
-    ("stats:get_all", READER),
-)
 
 
 def root(call: Call) -> Reply:
