@@ -32,6 +32,8 @@ RAFT_PORT = 2377
 TASK_HISTORY = 5  # a crash loop must be seen to be one
 SETTLED = ("active", "pending")
 NO_MANAGER = "not a swarm manager"
+NO_WORD = "the engine answers, but not for its swarm"
+NO_LEADER = "does not have a leader"
 BEING_PREPARED = "being prepared"
 AT_WORK = ("assigned", "accepted", "preparing", "ready", "starting", "running")
 """States of tasks that a node has been given and that have not ended."""
@@ -43,10 +45,7 @@ class SwarmEngine:
     def look(self, node: NodeAccess) -> Look | None:
         """Return what the node's Engine says of itself, None while it does not answer."""
         try:
-            info = _api(node, LOOK_SECONDS).info()
-            swarm = info["Swarm"]
-            member = swarm["LocalNodeState"] != "inactive"
-            return Look(info["ServerVersion"], member, bool(swarm["ControlAvailable"]), swarm.get("Error", ""))
+            return _look(node)
         except requests.exceptions.SSLError as error:
             raise errors.Unavailable(f"the engine of {node.name} has another certificate authority: {error}") from error
         except (docker.errors.DockerException, requests.RequestException, OSError):
@@ -106,9 +105,9 @@ class SwarmEngine:
         The others stay listed until they are forgotten. (docker swarm init --force-new-cluster)
         """
         with plainly(f"recovering the swarm on {node.name}"):
-            api = _api(node)
-            if _led(api):
+            if _led(_api(node, MEMBERS_SECONDS)):
                 return
+            api = _api(node)
             api.init_swarm(advertise_addr=node.address, listen_addr=f"0.0.0.0:{RAFT_PORT}", force_new_cluster=True)
 
     def forget(self, manager: NodeAccess, member: Member) -> None:
@@ -131,6 +130,18 @@ class SwarmEngine:
 
 def _api(node: NodeAccess, timeout: float = TIMEOUT) -> docker.APIClient:
     return connect(node, timeout).api
+
+
+def _look(node: NodeAccess) -> Look:
+    api = _api(node, LOOK_SECONDS)
+    try:
+        info = api.info()
+    except requests.exceptions.ReadTimeout:
+        # A manager whose quorum is going answers for half a minute nothing that has to do with its swarm.
+        return Look(api.version()["Version"], member=True, manages=node.role == MASTER, error=NO_WORD)
+    swarm = info["Swarm"]
+    member = swarm["LocalNodeState"] != "inactive"
+    return Look(info["ServerVersion"], member, bool(swarm["ControlAvailable"]), swarm.get("Error", ""))
 
 
 def _swarm(api: docker.APIClient) -> dict[str, Any]:
@@ -158,11 +169,16 @@ def _listed(api: docker.APIClient) -> list[dict[str, Any]]:
 
 
 def _led(api: docker.APIClient) -> bool:
-    """Tell whether this manager's swarm has a leader; raises GiveUp when it is no manager at all."""
+    """Tell whether this manager's swarm has a leader; raises GiveUp when it is no manager at all.
+
+    Silence is no answer: going on alone without need would tear a slow but healthy swarm apart.
+    """
     try:
         found = _listed(api)
-    except docker.errors.APIError:
-        return False
+    except docker.errors.APIError as error:
+        if NO_LEADER in words(error) or BEING_PREPARED in words(error):
+            return False
+        raise
     if not found:
         raise errors.GiveUp("the node is no manager of a swarm")
     return True
