@@ -4,7 +4,7 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oracle test-tempest lint bench clean
+.PHONY: help demo test test-faults test-oracle test-tempest lint bench clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,10 @@ demo:  ## From nothing to a running application: platform, cluster, two pushes; 
 test:  ## Install what the tests need and run them all.
 	@tools/bootstrap.sh --test
 	@$(PYTHON) -m pytest -n 2 --dist loadgroup
+
+test-faults:  ## Run the tests that take minutes: nodes, disks and Engines that fail, at every moment.
+	@tools/bootstrap.sh --test
+	@$(PYTHON) -m pytest -m slow
 
 test-oracle:  ## Ask Magnum's own API (from PyPI) and this one the same questions, and compare the answers.
 	@tools/bootstrap.sh --test
