@@ -87,6 +87,8 @@ class Operation:
         """Remember since when each node is as it is; without a terminal, say what changed."""
         nodes = {str(node["name"]): node for node in pictures.nodes_in(groups)}
         with self._lock:
+            if self._drawn is None:  # what was well before is no news
+                self._seen = {name: ("ready", 0.0) for name, node in nodes.items() if node.get("state") == "ready"}
             self._drawn = (found, groups)
             for name in [name for name in self._seen if name not in nodes]:
                 del self._seen[name]
@@ -112,7 +114,7 @@ class Operation:
 
     def _age(self, name: str) -> str:
         state, since = self._seen.get(name, ("", 0.0))
-        if not state:
+        if not since:
             return ""
         return f"{since - self._began if state == 'ready' else time.monotonic() - since:.1f} s"
 

@@ -17,7 +17,7 @@ from typing import Any
 import docker
 import psutil
 
-from stackyard.cli.session import Session
+from stackyard.cli import infra
 
 INSTANCE = "sybench"
 SUBNETS = "10.183.0.0/16"
@@ -57,7 +57,7 @@ class Platform:
         ports = [word for part, port in self.ports.items() for word in (f"--{part}-port", str(port))]
         self.run("up", "--instance", INSTANCE, "--machines-subnets", SUBNETS, *ports)
         os.environ |= {name: self.environment[name] for name in self.environment if name.startswith(("OS_", "STACK"))}
-        self.clusters = Session("container-infra")
+        self.clusters = infra.session()
         return self
 
     def __exit__(
