@@ -7,7 +7,6 @@ Used by the tests of clusters on the whole platform; knows nothing of applicatio
 from __future__ import annotations
 
 import dataclasses
-import functools
 import pathlib
 import time
 from collections.abc import Callable
@@ -29,6 +28,8 @@ from stackyard.drivers.machines.container import CLUSTER, INSTANCE
 
 VERSION = {"OpenStack-API-Version": "container-infra latest"}
 SERVICE = {"service_type": "container-infra", "interface": "public"}
+NEXT_IMAGE = "sytest-node"
+"""A second image of nodes, see `images/sytest-node`."""
 INNER = "docker -H unix:///run/docker.sock"
 
 Json = dict[str, Any]
@@ -232,8 +233,13 @@ def reaches(node: Container, where: str, port: int, seconds: float = 2) -> bool:
     return inside(node, f"echo > /dev/tcp/{where}/{port}", seconds)[0] == 0
 
 
-@functools.cache
-def instance_of(state_dir: str) -> str:
-    """Return the prefix of the platform's names."""
-    lines = (pathlib.Path(state_dir) / "stackyard.conf").read_text().splitlines()
-    return next(line.split("=")[1].strip() for line in lines if line.startswith("instance"))
+def load(host: Host, client: docker.DockerClient) -> str:
+    """Bring the tests' small image to a node; return its id there."""
+    image = host.engine.images.get("stackyard/sytest-busybox:latest")
+    (loaded,) = client.images.load(b"".join(image.save()))
+    return str(loaded.id)
+
+
+def generation(node: Container) -> str:
+    """Tell which of the two images of nodes this one is made of: first or second."""
+    return inside(node, "cat /etc/stackyard-generation 2>/dev/null || echo first")[1].strip()

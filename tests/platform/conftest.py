@@ -20,11 +20,12 @@ import docker
 import pytest
 
 from stackyard.local import images
-from tests.platform.clusters import Api, Host
+from tests.platform.clusters import NEXT_IMAGE, Api, Host
+from tests.platform.killing import Killer
 from tests.platform.shell import Shell
 
 RECIPES = pathlib.Path(__file__).with_name("images")
-OWN_IMAGES = ("sytest-node", "sytest-busybox")
+OWN_IMAGES = (NEXT_IMAGE, "sytest-busybox")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NAME = f"sytest-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]}"
 SUBNETS = "10.182.0.0/16"
@@ -46,11 +47,12 @@ def platform() -> Iterator[dict[str, str]]:
         shell.ok("down", "--purge")
 
 
-def up(shell: Shell) -> None:
+def up(shell: Shell, instance: str = NAME) -> None:
     """Run `stackyard up` on free ports; shows its progress, which takes a while where images are still to be built."""
     options = {
-        "instance": NAME,
+        "instance": instance,
         "machines-subnets": SUBNETS,
+        "machines-images": f"node,{NEXT_IMAGE}",
         "worker-lease-seconds": LEASE_SECONDS,
         "apps-ready-seconds": "30",
         **{f"{part}-port": str(port) for part, port in free_ports("api", "identity", "registry", "router").items()},
@@ -82,6 +84,13 @@ def api(platform: dict[str, str]) -> Api:
 def other(platform: dict[str, str]) -> Api:
     """Another project's user."""
     return Api(platform, "stackyard-other")
+
+
+@pytest.fixture(scope="module")
+def killer(platform: dict[str, str]) -> Iterator[Killer]:
+    killer = Killer(platform["STACKYARD_STATE_DIR"])
+    yield killer
+    killer.forget()
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from stackyard.api.container_infra.routes import ROUTES
 from stackyard.drivers.registries.distribution import Signer
 from stackyard.local import settings
 from stackyard.local.state import State
-from tests.platform.clusters import INNER, Api, Credentials, Host, address, inside, members, reaches, until
+from tests.platform.clusters import INNER, Api, Credentials, Host, address, inside, load, members, reaches, until
 
 pytestmark = [pytest.mark.platform, pytest.mark.engine, pytest.mark.timeout(600)]
 
@@ -182,13 +182,6 @@ def test_an_applications_container_reaches_no_foreign_node(
         assert not connects(client, image, address(node), port)
     gateway = ".".join([*address(node).split(".")[:3], "1"])
     assert not connects(client, image, gateway, ENGINE)
-
-
-def load(host: Host, client: docker.DockerClient) -> str:
-    """Bring the tests' small image to a node; return its id there."""
-    image = host.engine.images.get("stackyard/sytest-busybox:latest")
-    (loaded,) = client.images.load(b"".join(image.save()))
-    return str(loaded.id)
 
 
 def connects(client: docker.DockerClient, image: str, where: str, port: int) -> bool:

@@ -1,28 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SIGKILL of the worker and of the API at each named step; then: the same end state, nothing orphaned.
-
-The platform's supervisor restarts what was killed. What died has held its lease: the next worker goes on when
-that ends (the fixture `platform` makes leases short, so that this takes seconds).
-"""
+"""SIGKILL of the worker and of the API at each named step of a push; then: the same end state, nothing orphaned."""
 
 from __future__ import annotations
 
-import json
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import docker
-import psutil
 import pytest
 
+from tests.platform.clusters import INNER, Host, inside
+from tests.platform.killing import Killer, moments
 from tests.platform.shell import Shell
 
 pytestmark = [pytest.mark.platform, pytest.mark.engine, pytest.mark.timeout(900)]
 
-CLUSTER_STEPS = ("MakeAuthority", "MakeNetwork", "AddMachines", "FormCluster", "JoinMachines")
-REMOVAL_STEPS = ("RemoveMachines", "RemoveNetwork")
 FIRST_PUSH_STEPS = ("DetectServices", "BuildImage", "MakeRelease", "PinService", "StartRun", "SwitchRoute", "Serve")
 SECOND_PUSH_STEPS = ("StartRun", "SwitchRoute", "Serve", "StopRun")
 DESTROY_STEPS = ("RemoveRoute", "RemoveRuns", "RemoveArtifacts")
@@ -43,50 +36,9 @@ volumes: {data: {}}
 """
 
 
-def moments(steps: Sequence[str]) -> list[tuple[str, str]]:
-    """Return when to kill: with each step done and not yet recorded, and once before anything was done.
-
-    Before a later step is the same moment as after the recording of the one before it.
-    """
-    return [("before", steps[0]), *(("after", step) for step in steps)]
-
-
-class Killer:
-    """Arranges that API and workers die at a step."""
-
-    def __init__(self, shell: Shell) -> None:
-        self.shell = shell
-        self.order = pathlib.Path(shell.environment["STACKYARD_STATE_DIR"]) / "run" / "kill-at"
-
-    def arrange(self, at: str) -> None:
-        self.order.write_text(json.dumps({"at": at, "pids": self.victims()}))
-
-    def victims(self) -> list[int]:
-        """Return the processes of this platform's API and workers."""
-        parts = {part["part"]: part for part in json.loads(self.shell.run("stackyard", "status", "--json").stdout)}
-        heads = [psutil.Process(int(parts[name]["runs_as"])) for name in ("api", "worker")]
-        return [process.pid for head in heads for process in (head, *head.children(recursive=True))]
-
-    @property
-    def done(self) -> bool:
-        return not self.order.exists()
-
-
 @pytest.fixture(scope="module")
 def shell(platform: dict[str, str]) -> Shell:
     return Shell(platform)
-
-
-@pytest.fixture(scope="module")
-def killer(platform: dict[str, str]) -> Iterator[Killer]:
-    killer = Killer(Shell(platform))
-    yield killer
-    killer.order.unlink(missing_ok=True)
-
-
-@pytest.fixture(scope="module")
-def engine() -> docker.DockerClient:
-    return docker.from_env()
 
 
 def until(shell: Shell, look: Callable[[], Any], seconds: float = 120) -> Any:
@@ -107,15 +59,6 @@ def show(shell: Shell, name: str) -> dict[str, Any] | None:
     return next((each for each in shell.json("cluster", "list") if each["name"] == name), None)
 
 
-def belongings(engine: docker.DockerClient, cluster_id: str) -> list[str]:
-    """Return all that the local Engine has of a cluster."""
-    label = {"label": f"stackyard.cluster={cluster_id}"}
-    containers = engine.containers.list(all=True, filters=label)
-    networks = [each for each in engine.networks.list() if cluster_id[:8] in each.name]
-    volumes = engine.volumes.list(filters=label)
-    return [each.name for each in (*containers, *networks, *volumes)]
-
-
 def make(shell: Shell, name: str) -> dict[str, Any]:
     until(shell, lambda: show(shell, name) or shell.ok("cluster", "create", name, "--nodes", "1", "--no-wait"))
     return until(shell, lambda: _ready(show(shell, name)))
@@ -129,33 +72,6 @@ def _ready(cluster: dict[str, Any] | None) -> dict[str, Any] | None:
 def remove(shell: Shell, name: str) -> None:
     until(shell, lambda: shell.ok("cluster", "delete", name, "--yes", "--no-wait") or True)
     until(shell, lambda: show(shell, name) is None)
-
-
-@pytest.mark.parametrize(("moment", "step"), moments(CLUSTER_STEPS))
-def test_creation_of_a_cluster(
-    shell: Shell, killer: Killer, engine: docker.DockerClient, moment: str, step: str
-) -> None:
-    killer.arrange(f"{moment}:{step}")
-    cluster = make(shell, "killed")
-    assert killer.done, "nobody came to that step"
-    nodes = engine.containers.list(filters={"label": f"stackyard.cluster={cluster['uuid']}"})
-    assert len(nodes) == 2
-    listed = nodes[0].exec_run("docker -H unix:///run/docker.sock node ls -q").output.split()
-    others = nodes[1].exec_run("docker -H unix:///run/docker.sock node ls -q").output.split()
-    assert 2 in (len(listed), len(others)), "the manager knows two members, none of them twice"
-    remove(shell, "killed")
-    assert belongings(engine, cluster["uuid"]) == []
-
-
-@pytest.mark.parametrize(("moment", "step"), moments(REMOVAL_STEPS))
-def test_removal_of_a_cluster(
-    shell: Shell, killer: Killer, engine: docker.DockerClient, moment: str, step: str
-) -> None:
-    cluster = make(shell, "killed")
-    killer.arrange(f"{moment}:{step}")
-    remove(shell, "killed")
-    assert killer.done
-    assert belongings(engine, cluster["uuid"]) == []
 
 
 @pytest.fixture(scope="module")
@@ -200,9 +116,9 @@ def destroy(shell: Shell) -> None:
     until(shell, lambda: "killed" not in [app["name"] for app in shell.json("apps")])
 
 
-@pytest.mark.parametrize(("moment", "step"), moments(FIRST_PUSH_STEPS))
-def test_first_push(shell: Shell, killer: Killer, home: str, tmp_path: pathlib.Path, moment: str, step: str) -> None:
-    killer.arrange(f"{moment}:{step}")
+@pytest.mark.parametrize("moment", moments(*FIRST_PUSH_STEPS))
+def test_first_push(shell: Shell, killer: Killer, home: str, tmp_path: pathlib.Path, moment: str) -> None:
+    killer.arrange(moment)
     push(shell, write(tmp_path, "one"))
     assert killer.done, "nobody came to that step"
     assert running(shell) == [("redis", 1), ("web", 1)]
@@ -210,29 +126,25 @@ def test_first_push(shell: Shell, killer: Killer, home: str, tmp_path: pathlib.P
     destroy(shell)
 
 
-@pytest.mark.parametrize(("moment", "step"), moments(SECOND_PUSH_STEPS))
-def test_second_push(shell: Shell, killer: Killer, home: str, tmp_path: pathlib.Path, moment: str, step: str) -> None:
+@pytest.mark.parametrize("moment", moments(*SECOND_PUSH_STEPS))
+def test_second_push(shell: Shell, killer: Killer, home: str, tmp_path: pathlib.Path, moment: str) -> None:
     if not builds(shell):
         push(shell, write(tmp_path, "one"))
     newest = shell.json("releases", "killed")[0]["number"]
-    killer.arrange(f"{moment}:{step}")
-    push(shell, write(tmp_path, f"after {moment} {step}"))
+    killer.arrange(moment)
+    push(shell, write(tmp_path, f"after {moment}"))
     until(shell, lambda: killer.done)
     until(shell, lambda: running(shell) == [("redis", 1), ("web", newest + 1)])
 
 
-@pytest.mark.parametrize(("moment", "step"), moments(DESTROY_STEPS))
-def test_destroy(
-    shell: Shell, killer: Killer, engine: docker.DockerClient, home: str, tmp_path: pathlib.Path, moment: str, step: str
-) -> None:
+@pytest.mark.parametrize("moment", moments(*DESTROY_STEPS))
+def test_destroy(shell: Shell, killer: Killer, host: Host, home: str, tmp_path: pathlib.Path, moment: str) -> None:
     if not builds(shell):
         push(shell, write(tmp_path, "one"))
-    killer.arrange(f"{moment}:{step}")
+    killer.arrange(moment)
     destroy(shell)
     assert killer.done
     cluster = show(shell, home)
     assert cluster
-    for node in engine.containers.list(filters={"label": f"stackyard.cluster={cluster['uuid']}"}):
-        inner = "docker -H unix:///run/docker.sock"
-        left = node.exec_run(["sh", "-c", f"{inner} ps -aq; {inner} volume ls -q"]).output.decode().split()
-        assert left == [], node.name
+    for node in host.nodes(cluster["uuid"]):
+        assert inside(node, f"{INNER} ps -aq; {INNER} volume ls -q") == (0, ""), node.name
