@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import socket
 from collections.abc import Iterator
 
@@ -112,6 +113,38 @@ def test_containers_in_nodes_resolve_names_of_the_cluster(swarm: list[NodeAccess
 def test_oom_score_below_zero_is_taken(swarm: list[NodeAccess], redis: str) -> None:
     answer = connect(swarm[1]).containers.run(redis, ["echo", "ran"], oom_score_adj=-500, remove=True)
     assert answer == b"ran\n"
+
+
+def test_drained_worker_is_made_anew_and_gets_its_tasks_back(
+    world: rig.World, swarm: list[NodeAccess], redis: str
+) -> None:
+    """An upgrade of a node: its image of the service is still there, and so is what it stored."""
+    manager, worker, other = swarm
+    volume = docker.types.Mount(target="/kept", source="sytest-kept", type="volume")
+    client = connect(manager)
+    everywhere = client.services.create(
+        redis, name="everywhere", mode="global", mounts=[volume], constraints=["node.role==worker"]
+    )
+    try:
+        rig.until(lambda: tasks(world, manager) == {worker.name: 1, other.name: 1, manager.name: 0})
+        write = ["sh", "-c", "echo mine > /kept/it && cat /kept/it"]
+        rig.until(lambda: run_in(worker, "everywhere", write) == "mine\n", 20)
+        before = world.member(manager, worker.name)
+        world.engine.update(manager, dataclasses.replace(before, draining=True))
+        rig.until(lambda: tasks(world, manager)[worker.name] == 0)
+        world.machines.delete(world.cluster, worker.name, keep_data=True)
+        rig.until(lambda: world.answering(1).address == worker.address)
+        rig.until(lambda: world.member(manager, worker.name).state == "ready")
+        world.engine.update(manager, dataclasses.replace(before, draining=False))
+        rig.until(lambda: tasks(world, manager)[worker.name] == 1)
+        assert world.member(manager, worker.name).id == before.id
+        rig.until(lambda: run_in(worker, "everywhere", ["cat", "/kept/it"]) == "mine\n", 20)
+    finally:
+        everywhere.remove()
+
+
+def tasks(world: rig.World, manager: NodeAccess) -> dict[str, int]:
+    return {member.name: member.tasks for member in world.engine.members(manager)}
 
 
 def test_swarm_survives_a_restart_of_its_nodes(world: rig.World, swarm: list[NodeAccess]) -> None:
