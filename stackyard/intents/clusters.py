@@ -149,7 +149,6 @@ class Clusters:
             name=f"default-{role}",
             role=role,
             node_count=count_of(values, "master_count" if master else "node_count"),
-            min_node_count=1 if master else 0,
             docker_volume_size=size if isinstance(size, int) else None,
             labels=cluster.labels,
             is_default=True,
@@ -164,14 +163,7 @@ def count_of(values: Mapping[str, Any], name: str) -> int:
 
 
 def _template(tx: Transaction, caller: Caller, ident: str) -> ClusterTemplate:
-    try:
-        template = visible(tx.templates, caller, ident)
-    except errors.NotFound:
-        # A public template that is hidden is known to be there, and only admins may use it.
-        hidden = tx.templates.list(None, public=True, hidden=True)
-        if all(ident not in (each.id, each.name) for each in hidden):
-            raise
-        raise errors.Forbidden(f"cluster template '{ident}' is hidden") from None
+    template = visible(tx.templates, caller, ident)
     if template.hidden and not caller.is_admin:
         raise errors.Forbidden(f"cluster template '{ident}' is hidden")
     return template

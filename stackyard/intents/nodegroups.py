@@ -28,12 +28,16 @@ class NodeGroups:
         self.rules = rules
 
     def list(self, cluster: Cluster, page: Page, role: str | None = None) -> list[NodeGroup]:
-        """Return a page of a cluster's groups, of one role where it is given."""
+        """Return a page of a cluster's groups, of one role where it is given; raises NotFound for the marker.
+
+        A cluster has few groups: `page.sort` may be any of their fields.
+        """
         with self.store.reading() as tx:
-            if role is None:
-                return tx.nodegroups.list(None, page, cluster_id=cluster.id)
-            rest = tx.nodegroups.list(None, dataclasses.replace(page, limit=None), cluster_id=cluster.id)
-            return [group for group in rest if group.role == role][: page.limit]
+            groups = tx.nodegroups.of([cluster.id])[cluster.id]
+        groups.sort(key=lambda group: _order(group, page.sort), reverse=page.descending)
+        if page.marker:
+            groups = groups[groups.index(meant(groups, page.marker)) + 1 :]
+        return [group for group in groups if role in (None, group.role)][: page.limit]
 
     def find(self, caller: Caller, cluster: str, ident: str) -> tuple[Cluster, NodeGroup]:
         """Return a cluster and its group, each by id or name; raises NotFound."""
@@ -138,6 +142,11 @@ def meant(groups: Sequence[NodeGroup], ident: str | None) -> NodeGroup:
     for group in (*by_id, *by_name):
         return group
     raise errors.NotFound(f"nodegroup '{(ident or '')[:64]}' could not be found")
+
+
+def _order(group: NodeGroup, field: str) -> tuple[Any, ...]:
+    value = getattr(group, field)
+    return (False, group.created_at) if value is None else (True, value, group.created_at)
 
 
 def _taken_up(tx: Transaction, group: NodeGroup) -> NodeGroup:

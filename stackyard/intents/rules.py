@@ -76,7 +76,7 @@ def page_of(rows: Repository[T], caller: Caller, page: Page) -> list[T]:
         try:
             rows.find(page.marker, project)
         except errors.NotFound:
-            raise errors.BadInput(f"marker '{page.marker[:64]}' could not be found") from None
+            raise errors.NotFound(f"marker '{page.marker[:64]}' could not be found") from None
     return rows.list(project, page)
 
 

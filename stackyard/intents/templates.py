@@ -7,11 +7,12 @@ A template may name an engine that there is no driver for: it is only a descript
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import random
 from collections.abc import Mapping
 from typing import Any
 
-from stackyard.intents.rules import Rules, check_labels, page_of, visible
+from stackyard.intents.rules import SWARM, Rules, check_labels, page_of, visible
 from stackyard.model import errors, offers
 from stackyard.model.clusters import ClusterTemplate
 from stackyard.model.phase import Phase
@@ -104,9 +105,10 @@ class Templates:
             if (flavor := template.attributes.get(name)) is not None:
                 offers.find(self.rules.offers.flavors, str(flavor), "flavor")
         check_networks(self.rules, template.attributes)
+        _check_nameservers(template.attributes.get("dns_nameserver"))
         _check_drivers(template)
         check_labels(self.rules, template.coe, template.labels)
-        if template.attributes.get("tls_disabled") and template.coe in self.rules.coes:
+        if template.attributes.get("tls_disabled") and template.coe in SWARM:
             raise errors.BadInput("tls_disabled must be false: engines here listen with mutual TLS only")
         attributes = {**template.attributes, "cluster_distro": image.os_distro}
         return dataclasses.replace(template, attributes=attributes)
@@ -120,6 +122,14 @@ def check_networks(rules: Rules, attributes: Mapping[str, object]) -> None:
             offers.find(known, str(network), name)
     if attributes.get("fixed_subnet") is not None:
         raise errors.BadInput("fixed_subnet is not known here: each cluster has a network and subnet of its own")
+
+
+def _check_nameservers(given: object) -> None:
+    try:
+        for address in str(given).split(",") if given is not None else ():
+            ipaddress.ip_address(address.strip())
+    except ValueError:
+        raise errors.BadInput("dns_nameserver must be IP addresses with commas between them") from None
 
 
 def _default_network(coe: str) -> str:

@@ -27,7 +27,7 @@ WRONG = {
     "text": b'"text"',
     "number": b"17",
     "null": b"null",
-    "list": b"[]",
+    "list": b"[1]",
     "unknown-field": b'{"no_such_field": 1}',
     "deep": b"[" * 5000,
 }

@@ -145,13 +145,26 @@ def test_json_that_is_none(text: bytes) -> None:
         [{"op": "replace", "path": "/node_count/x", "value": 1}],
         [{"op": "replace", "path": "/node_count", "value": "2"}],
         [{"op": "replace", "path": "/node_count", "value": -1}],
+        [{"op": "replace", "path": "/node_count", "value": None}],
+        [{"op": "remove", "path": "/no_such_field"}],
+        [{"op": "remove", "path": "/name"}],
+        [{"op": "replace", "path": "/uuid", "value": "x"}],
+        [{"op": "remove", "path": "/labels/none"}],
+        [{"op": "replace", "path": "/master_count", "value": 2}],
+        [{"op": "add", "path": "/labels/unknown", "value": "x"}],
         [{"op": "replace", "path": "/status", "value": "x"}],
-        [],
         {"node_count": 2},
     ],
 )
 def test_patches_that_are_none(full: World, patch: Any) -> None:
     assert full.call("PATCH", f"{CLUSTERS}/one", patch).status_code == 400
+
+
+@pytest.mark.parametrize("path", [f"{TEMPLATES}/t-one", f"{CLUSTERS}/one", f"{CLUSTERS}/one/nodegroups/default-worker"])
+def test_a_patch_of_nothing_changes_nothing(full: World, path: str) -> None:
+    before = full.call("GET", path, OpenStack_API_Version="container-infra latest").json
+    assert full.call("PATCH", path, [], OpenStack_API_Version="container-infra latest").status_code in (200, 202)
+    assert full.call("GET", path, OpenStack_API_Version="container-infra latest").json == before
 
 
 def test_a_patch_without_a_form_comes_before_the_look_up(shared: World) -> None:

@@ -277,7 +277,7 @@ def test_public_templates_are_everybodys_unless_hidden(desk: Desk) -> None:
     )
     assert [each.id for each in desk.intents.templates.list(ANN, Page())] == [shown.id]
     assert desk.intents.clusters.create(ANN, {"cluster_template_id": "s"}).template_id == shown.id
-    with pytest.raises(errors.Forbidden, match="hidden"):
+    with pytest.raises(errors.NotFound):
         desk.intents.clusters.create(ANN, {"cluster_template_id": hidden.id})
     with pytest.raises(errors.NotFound):
         desk.intents.templates.find(ANN, hidden.id)

@@ -34,7 +34,9 @@ def sign(call: Call) -> Reply:
     hours = services.conf.machines.client_certificate_hours
     pem = services.certificates.sign(authority, call.body["csr"], hours, subject)
     services.intents.clusters.signed(caller, call.target)
-    return Reply(201, {**views.certificate(call, call.target, pem), "csr": call.body["csr"]})
+    kind = call.body.get("ca_cert_type")
+    told = {"csr": call.body["csr"], **({"ca_cert_type": kind} if kind else {})}
+    return Reply(201, {**views.certificate(call, call.target, pem), **told})
 
 
 def rotate(call: Call) -> Reply:

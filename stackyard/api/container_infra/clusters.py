@@ -20,6 +20,9 @@ SORT = {
     "id": "created_at",
     "uuid": "id",
     "name": "name",
+    "stack_id": "id",
+    "cluster_id": "id",
+    "project_id": "project_id",
     "status": "phase",
     "cluster_template_id": "template_id",
     "created_at": "created_at",
@@ -75,6 +78,8 @@ def update(call: Call) -> Reply:
     refused = sorted(set(values) - CHANGEABLE - REPORTED)
     if refused:
         raise errors.BadInput(f"cannot change cluster property(ies) {', '.join(refused)[:200]}.")
+    if REPORTED & set(values) and not call.may("cluster:update_health_status"):
+        raise errors.Forbidden("Policy doesn't allow cluster:update_health_status to be performed.")
     validation.check(schemas.CLUSTER_CHANGES, values)
     wanted = {name: _meaning(name, value) for name, value in values.items() if name in CHANGEABLE}
     check_zero(call, wanted.get("node_count"))

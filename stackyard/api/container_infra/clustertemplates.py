@@ -11,7 +11,14 @@ from stackyard.api.container_infra import paging, patches, schemas, views
 from stackyard.model import errors
 from stackyard.model.clusters import ClusterTemplate
 
-SORT = {"id": "created_at", "uuid": "id", "name": "name", "created_at": "created_at", "updated_at": "updated_at"}
+SORT = {
+    "id": "created_at",
+    "uuid": "id",
+    "name": "name",
+    "project_id": "project_id",
+    "created_at": "created_at",
+    "updated_at": "updated_at",
+}
 
 
 def find(call: Call) -> ClusterTemplate:
@@ -52,11 +59,15 @@ def show(call: Call) -> Reply:
 def update(call: Call) -> Reply:
     """Change fields of a template by JSON patch."""
     values = patches.changes(call.body, {"labels": call.target.labels}, MANDATORY)
+    unknown = sorted(set(values) - set(schemas.TEMPLATE_FIELDS))
+    if unknown:
+        raise errors.BadInput(f"Unknown attribute: {', '.join(unknown)[:200]}")
     validation.check(_CHANGES, {name: value for name, value in values.items() if value is not None})
     _check_publish(call, {name: value for name, value in values.items() if _differs(call.target, name, value)})
     if "labels" in values:
         values["labels"] = views.text_labels(values["labels"])
-    changed = call.services.intents.templates.update(call.caller, call.target.id, values)
+    intents = call.services.intents.templates
+    changed = intents.update(call.caller, call.target.id, values) if values else call.target
     return Reply(data=views.template(call, changed))
 
 
@@ -90,5 +101,5 @@ def _differs(template: ClusterTemplate, name: str, value: Any) -> bool:
 
 
 def _check_publish(call: Call, values: dict[str, Any]) -> None:
-    if any(values.get(name) is not None for name in ("public", "hidden")) and not call.caller.is_admin:
+    if any(values.get(name) is not None for name in ("public", "hidden")) and not call.may("clustertemplate:publish"):
         raise errors.Forbidden("Not authorized to set public or hidden flag for cluster template.")

@@ -9,7 +9,15 @@ from stackyard.api.container_infra import paging, patches, schemas, views
 from stackyard.model import errors
 from stackyard.model.clusters import NodeGroup
 
-SORT = {"id": "created_at", "uuid": "id", "name": "name", "created_at": "created_at", "updated_at": "updated_at"}
+SORT = {
+    "id": "created_at",
+    "uuid": "id",
+    "name": "name",
+    "role": "role",
+    "node_count": "node_count",
+    "created_at": "created_at",
+    "updated_at": "updated_at",
+}
 CHANGEABLE = ("min_node_count", "max_node_count", "node_labels", "node_taints")
 EMPTY = {"min_node_count": 0, "node_labels": {}}
 
@@ -49,8 +57,9 @@ def update(call: Call) -> Reply:
     validation.check(schemas.NODEGROUP_CHANGES, values)
     values.pop("node_taints", None)
     values = {name: EMPTY.get(name) if value is None else value for name, value in values.items()}
-    intents = call.services.intents.nodegroups
-    return Reply(202, views.nodegroup(call, *intents.update(call.caller, call.args["cluster"], call.target.id, values)))
+    intents, cluster, group = call.services.intents.nodegroups, call.args["cluster"], call.target.id
+    found = intents.update(call.caller, cluster, group, values) if values else intents.find(call.caller, cluster, group)
+    return Reply(202, views.nodegroup(call, *found))
 
 
 def delete(call: Call) -> Reply:

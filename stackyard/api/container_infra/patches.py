@@ -18,7 +18,6 @@ Labels = Mapping[str, Mapping[str, str]]
 
 DICTIONARIES = ("labels", "node_labels", "node_taints", "health_status_reason")
 INTERNAL = frozenset({"created_at", "id", "links", "updated_at", "uuid", "project_id", "user_id"})
-_MISSING = object()
 
 
 def changes(
@@ -53,17 +52,16 @@ def _check(field: str, operation: Mapping[str, Any], mandatory: frozenset[str]) 
 def _value(operation: Mapping[str, Any]) -> Any:
     if operation["op"] == "remove":
         return None
-    value = operation.get("value", _MISSING)
-    if value is _MISSING:
-        raise errors.BadInput(f"{operation['op']} {operation['path'][:64]} needs a value")
-    return value
+    if operation.get("value") is None:
+        raise errors.BadInput(f"{operation['op']} {operation['path'][:64]} needs a value; 'remove' needs none")
+    return operation["value"]
 
 
 def _keyed(labels: dict[str, Any], key: str, op: str, value: Any) -> dict[str, Any]:
     if op != "add" and key not in labels:
         raise errors.BadInput(f"can't {op} label '{key[:64]}': there is none of that name")
     labels.pop(key, None)
-    return labels if value is None else {**labels, key: value}
+    return labels if op == "remove" else {**labels, key: value}
 
 
 def _unescaped(key: str) -> str:

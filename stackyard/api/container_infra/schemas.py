@@ -162,7 +162,6 @@ NODEGROUP_CHANGES = _object(
 
 PATCH: Schema = {
     "type": "array",
-    "minItems": 1,
     "maxItems": 200,
     "items": {
         "type": "object",
