@@ -16,7 +16,8 @@ import nodes_rig as rig
 import pytest
 from docker.types import IPAMConfig, IPAMPool
 
-from stackyard.drivers.machines import subnets
+from stackyard.drivers.fake import FakeMachines
+from stackyard.drivers.machines import container, subnets
 from stackyard.drivers.machines.docker import DockerMachines
 from stackyard.drivers.machines.purge import purge
 from stackyard.model import errors
@@ -78,6 +79,77 @@ def test_killed_before_the_start(world: rig.World, monkeypatch: pytest.MonkeyPat
             world.machines.create(world.spec(0), rig.issue)
     assert another(world).create(world.spec(0), rig.issue).state == "running"
     assert engine_answers(world, 0)
+
+
+def test_killed_between_volume_and_container(world: rig.World) -> None:
+    with dying(world, "create_container"), pytest.raises(Killed):
+        world.create(0)
+    half = world.machine(0)
+    assert half.state == "absent"
+    assert world.create(1).address != half.address
+    assert world.create(0).address == half.address
+    assert world.machine(0).state == "running"
+
+
+def test_killed_between_container_and_volume(world: rig.World) -> None:
+    node = world.create(0)
+    with dying(world, "remove_volume"), pytest.raises(Killed):
+        world.machines.delete(world.cluster, node.name)
+    assert world.machine(0).state == "absent"
+    world.machines.delete(world.cluster, node.name)
+    assert world.machines.list(world.cluster) == []
+    assert not world.client.volumes.list(filters={"label": f"stackyard.cluster={world.cluster}"})
+
+
+@contextlib.contextmanager
+def dying(world: rig.World, call: str) -> Iterator[None]:
+    """Let us be killed when this call of the Engine is next made."""
+
+    def killed(*_: object, **__: object) -> None:
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world.machines._api, call, killed)  # type: ignore[attr-defined]
+        yield
+
+
+def test_stopped_node_of_other_trust_is_made_anew_with_its_data(world: rig.World) -> None:
+    node = world.create(0)
+    assert engine_answers(world, 0)
+    container = world.client.containers.get(node.name)
+    container.exec_run("touch /var/lib/docker/kept")
+    container.stop(timeout=1)
+    again = world.machines.create(rig.dataclasses.replace(world.spec(0), trust="1..2"), rig.issue)
+    assert (again.address, again.trust) == (node.address, "1..2")
+    renewed = world.client.containers.get(node.name)
+    assert renewed.id != container.id
+    assert renewed.exec_run("test -e /var/lib/docker/kept").exit_code == 0
+
+
+def test_node_made_while_its_cluster_goes_leaves_nothing(world: rig.World) -> None:
+    def late(address: str) -> rig.TLSPair:
+        world.machines._networks.delete(world.cluster)  # type: ignore[attr-defined]
+        return rig.issue(address)
+
+    with pytest.raises(errors.Unavailable, match="network has gone"):
+        world.machines.create(world.spec(0), late)
+    assert world.machines.list(world.cluster) == []
+
+
+def test_stranger_on_the_network_is_taken_off(world: rig.World) -> None:
+    reference = rig.images.recipes()["redis"].reference
+    rig.images.build(world.client, ["redis"], lambda name, line: None)
+    name = f"sytest-nodes-{world.cluster[:6]}-x"
+    stranger = world.client.containers.run(reference, name=name, network=network_of(world), detach=True)
+    try:
+        world.machines.delete_network(world.cluster)
+        assert not world.machines.has_network(world.cluster)
+    finally:
+        stranger.remove(force=True)
+
+
+def network_of(world: rig.World) -> str:
+    return str(world.client.networks.list(filters={"label": f"stackyard.cluster={world.cluster}"})[0].name)
 
 
 def test_stopped_node_comes_back_with_address_and_data(world: rig.World) -> None:
@@ -207,6 +279,46 @@ def test_limits_are_set(world: rig.World) -> None:
     world.machines.create(spec, rig.issue)
     limits = world.client.containers.get(spec.name).attrs["HostConfig"]
     assert (limits["NanoCpus"], limits["Memory"]) == (500_000_000, 512 * 1024 * 1024)
+
+
+def test_limits_beyond_the_host_are_the_hosts(world: rig.World) -> None:
+    machines = world.machines
+    assert machines.create(rig.dataclasses.replace(world.spec(0), cpus=999, memory_mb=10**7), rig.issue).limited
+    limits = world.client.containers.get(world.spec(0).name).attrs["HostConfig"]
+    assert limits["NanoCpus"] == world.client.info()["NCPU"] * 10**9
+
+
+def test_process_beyond_the_nodes_memory_is_killed(world: rig.World) -> None:
+    world.machines.create(rig.dataclasses.replace(world.spec(0), memory_mb=256), rig.issue)
+    assert engine_answers(world, 0)
+    container = world.client.containers.get(world.spec(0).name)
+    # `tail` keeps what has no end of line: 1 GiB of it.
+    hungry = container.exec_run(["sh", "-c", "head -c 1G /dev/zero | tail > /dev/null; echo over"])
+    assert "Killed" in hungry.output.decode() or hungry.exit_code == 137, hungry
+    container.reload()
+    assert container.attrs["RestartCount"] == 0
+    assert engine_answers(world, 0)
+
+
+def test_size_of_the_volume_is_enforced_or_said_not_to_be(world: rig.World) -> None:
+    spec = rig.dataclasses.replace(world.spec(0), volume_gb=3)
+    machine = world.machines.create(spec, rig.issue)
+    assert machine == world.machine(0)
+    assert machine.limited == (world.client.volumes.get(spec.name).attrs["Options"] == {"size": "3G"})
+    world.machines.delete(world.cluster, spec.name, keep_data=True)
+    assert world.machine(0).limited == machine.limited
+    assert world.machines.create(spec, rig.issue).limited == machine.limited
+    assert world.machines.create(world.spec(1), rig.issue).limited
+
+
+def test_limits_that_a_host_can_not_enforce_are_said() -> None:
+    spec = rig.dataclasses.replace(rig.World(FakeMachines(), None).spec(0), cpus=2, memory_mb=512)  # type: ignore[arg-type]
+    able = {"NCPU": 4, "CpuCfsQuota": True, "MemoryLimit": True}
+    assert container.limits(spec, able) == container.Limits(2, 512, all=True)
+    assert container.limits(spec, able | {"CpuCfsQuota": False}) == container.Limits(0, 512, all=False)
+    assert container.limits(spec, able | {"MemoryLimit": False}) == container.Limits(2, 0, all=False)
+    nothing = rig.dataclasses.replace(spec, cpus=0, memory_mb=0)
+    assert container.limits(nothing, {"NCPU": 4}) == container.Limits(0, 0, all=True)
 
 
 def test_unknown_image_is_refused(world: rig.World) -> None:
