@@ -12,31 +12,23 @@ from stackyard.api.container_infra import (
     clusters,
     clustertemplates,
     credentials,
+    discovery,
+    federations,
+    mservices,
     nodegroups,
     offers,
+    paging,
+    quotas,
     schemas,
     stats,
-    views,
 )
 from stackyard.api.faults import Fault
-from stackyard.api.versions import Range
 
 PREFIX = "/container-infra"
-NAMES = ("container-infrastructure-management", "container-infrastructure", "container-infra")
-PAGED = frozenset({"limit", "marker", "sort_key", "sort_dir"})
+PAGED = paging.PAGED
 RESIZE, GROUPS, CREDENTIALS = (1, 7), (1, 9), (1, 12)
 Handler = Callable[[Call], Reply]
 Find = Callable[[Call], Any] | None
-
-
-def root(call: Call) -> Reply:
-    """Tell the versions of this API."""
-    return Reply(data=views.versions(call, VERSIONS))
-
-
-def platform(call: Call) -> Reply:
-    """Tell the collections of v1."""
-    return Reply(data=views.platform(call))
 
 
 def fault(what: Fault) -> Reply:
@@ -71,6 +63,8 @@ ACTIONS = "/v1/clusters/{cluster}/actions"
 NODEGROUPS, NODEGROUP = "/v1/clusters/{cluster}/nodegroups", "/v1/clusters/{cluster}/nodegroups/{nodegroup}"
 CERTIFICATES, CERTIFICATE = "/v1/certificates", "/v1/certificates/{cluster}"
 CREDENTIAL = "/v1/credentials/{cluster}"
+QUOTAS, QUOTA = "/v1/quotas", "/v1/quotas/{project}/{resource}"
+FEDERATIONS, FEDERATION = "/v1/federations", "/v1/federations/{federation}"
 _TEMPLATE, _CLUSTER, _GROUP, _NAMED = clustertemplates.find, clusters.find, nodegroups.find, certificates.find
 NO_QUERY: frozenset[str] = frozenset()
 CA_TYPE, ROLLBACK = frozenset({"ca_cert_type"}), frozenset({"rollback"})
@@ -87,8 +81,8 @@ def _send(method: str, path: str, handler: Handler, rule: str, find: Find = None
 
 
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "", root, None),
-    Route("GET", "/v1", platform, None),
+    Route("GET", "", discovery.root, None),
+    Route("GET", "/v1", discovery.collections, None),
     _get(TEMPLATES, clustertemplates.index, "clustertemplate:get_all", query=PAGED),
     _get(f"{TEMPLATES}/detail", clustertemplates.detail, "clustertemplate:detail", query=PAGED),
     _send("POST", TEMPLATES, clustertemplates.create, "clustertemplate:create", schema=schemas.TEMPLATE),
@@ -122,9 +116,20 @@ ROUTES: tuple[Route, ...] = (
     _send("POST", CERTIFICATES, certificates.sign, "certificate:create", _NAMED, schema=schemas.CSR),
     _send("PATCH", CERTIFICATE, certificates.rotate, "certificate:rotate_ca", _CLUSTER),
     _send("PATCH", CREDENTIAL, credentials.rotate, "credential:rotate", _CLUSTER, since=CREDENTIALS),
+    _get(QUOTAS, quotas.index, "quota:get_all", query=PAGED | {"all_tenants"}),
+    _send("POST", QUOTAS, quotas.create, "quota:create", schema=quotas.NEW),
+    _get(QUOTA, quotas.show, "quota:get", quotas.find),
+    _send("PATCH", QUOTA, quotas.update, "quota:update", quotas.find, schema=quotas.CHANGE),
+    _send("DELETE", QUOTA, quotas.delete, "quota:delete", quotas.find),
+    _get("/v1/mservices", mservices.index, "magnum-service:get_all"),
+    _get(FEDERATIONS, federations.index, "federation:get_all", query=PAGED),
+    _get(f"{FEDERATIONS}/detail", federations.index, "federation:detail", query=PAGED),
+    _send("POST", FEDERATIONS, federations.create, "federation:create", schema=federations.NEW),
+    _get(FEDERATION, federations.absent, "federation:get"),
+    _send("PATCH", FEDERATION, federations.absent, "federation:update", schema=schemas.PATCH, query=ROLLBACK),
+    _send("DELETE", FEDERATION, federations.absent, "federation:delete"),
     _get("/v1/stats", stats.show, "stats:get_all", query=frozenset({"project_id", "type"})),
     _get("/v1/offers", offers.show, "offer:get_all"),
 )
 
-VERSIONS = Range(NAMES, (1, 1), (1, 14))
-FAMILY = Family("container-infra", PREFIX, ROUTES, fault, VERSIONS)
+FAMILY = Family("container-infra", PREFIX, ROUTES, fault, discovery.VERSIONS)

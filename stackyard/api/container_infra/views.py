@@ -10,7 +10,6 @@ from typing import Any
 
 from stackyard.api.call import Call
 from stackyard.api.container_infra import schemas
-from stackyard.api.versions import Range, text
 from stackyard.intents.templates import OWN
 from stackyard.model.clusters import MASTER, Cluster, ClusterTemplate, Node, NodeGroup
 from stackyard.model.offers import Offers
@@ -28,29 +27,8 @@ STATUS = {
     Phase.GONE: "DELETE_COMPLETE",
 }
 CLUSTER_ID = (1, 13)
-COLLECTIONS = ("clustertemplates", "clusters", "certificates", "stats", "nodegroups")
 TEMPLATE_ATTRIBUTES = tuple(name for name in schemas.TEMPLATE_FIELDS if name not in OWN)
 CLUSTER_FIELDS = ("discovery_url", "fixed_network", "fixed_subnet", "floating_ip_enabled", "master_lb_enabled")
-
-
-def versions(call: Call, span: Range) -> View:
-    """Return the description of the API's versions."""
-    version = {
-        "id": "v1",
-        "status": "CURRENT",
-        "min_version": text(span.lowest),
-        "max_version": text(span.highest),
-        "links": [{"rel": "self", "href": f"{call.url}/v1/"}],
-    }
-    description = "Clusters of containers engines: templates, clusters, node groups, certificates."
-    return {"name": "OpenStack Magnum API", "description": description, "versions": [version]}
-
-
-def platform(call: Call) -> View:
-    """Return the collections of v1 with their links."""
-    media = [{"base": "application/json", "type": "application/vnd.openstack.magnum.v1+json"}]
-    collections = {name: links(call, name) for name in COLLECTIONS}
-    return {"id": "v1", "media_types": media, "links": links(call, ""), **collections}
 
 
 def links(call: Call, path: str) -> list[dict[str, str]]:
@@ -79,8 +57,8 @@ def template(call: Call, record: ClusterTemplate) -> View:
         **{name: record.attributes.get(name) for name in TEMPLATE_ATTRIBUTES},
         "project_id": record.project_id,
         "user_id": record.user_id,
-        "created_at": _time(record.created_at),
-        "updated_at": _time(record.updated_at),
+        "created_at": time(record.created_at),
+        "updated_at": time(record.updated_at),
         "links": links(call, f"clustertemplates/{record.id}"),
     }
 
@@ -128,8 +106,8 @@ def cluster(call: Call, record: Cluster, groups: Sequence[NodeGroup], made_of: C
         **_label_changes(record.labels, made_of.labels if made_of else record.labels),
         "project_id": record.project_id,
         "user_id": record.user_id,
-        "created_at": _time(record.created_at),
-        "updated_at": _time(record.updated_at),
+        "created_at": time(record.created_at),
+        "updated_at": time(record.updated_at),
     }
 
 
@@ -142,6 +120,8 @@ def short_nodegroup(group: NodeGroup) -> View:
         "flavor_id": group.flavor_id,
         "image_id": group.image_ref or group.image_id,
         "node_count": group.node_count,
+        "min_node_count": group.min_node_count,
+        "max_node_count": group.max_node_count,
         "is_default": group.is_default,
         "stack_id": group.cluster_id,
         "status": status(group.phase, group.updated_at is not None),
@@ -155,8 +135,6 @@ def nodegroup(call: Call, of: Cluster, group: NodeGroup) -> View:
     return {
         **short_nodegroup(group),
         "id": _number(group.id),
-        "min_node_count": group.min_node_count,
-        "max_node_count": group.max_node_count,
         "node_labels": group.node_labels,
         "node_taints": [],
         "links": _group_links(call, group),
@@ -169,8 +147,8 @@ def nodegroup(call: Call, of: Cluster, group: NodeGroup) -> View:
         "nodes": [_node(node) for node in nodes],
         "status_reason": group.status_reason,
         "version": None,
-        "created_at": _time(group.created_at),
-        "updated_at": _time(group.updated_at),
+        "created_at": time(group.created_at),
+        "updated_at": time(group.updated_at),
     }
 
 
@@ -234,5 +212,6 @@ def _group_links(call: Call, group: NodeGroup) -> list[dict[str, str]]:
     return links(call, f"clusters/{group.cluster_id}/nodegroups/{group.id}")
 
 
-def _time(at: datetime.datetime | None) -> str | None:
+def time(at: datetime.datetime | None) -> str | None:
+    """Return a time as clients want it: RFC 3339 with its offset."""
     return at.isoformat() if at else None
