@@ -4,7 +4,7 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults test-oracle test-tempest lint bench clean
+.PHONY: help demo test test-faults test-stacks test-oracle test-tempest lint bench clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,10 @@ test:  ## Install what the tests need and run them all.
 test-faults:  ## Run the tests that take minutes: nodes, disks and Engines that fail, at every moment.
 	@tools/bootstrap.sh --test
 	@$(PYTHON) -m pytest -m slow
+
+test-stacks:  ## Build and serve the samples of all language packs, those whose stacks take minutes to make too.
+	@tools/bootstrap.sh --test
+	@$(PYTHON) -m pytest -m "stacks or engine" tests/drivers/test_builders_packs.py
 
 test-oracle:  ## Ask Magnum's own API (from PyPI) and this one the same questions, and compare the answers.
 	@tools/bootstrap.sh --test

@@ -2,7 +2,6 @@
 """Builds on a real Engine with a real registry: the language pack, Dockerfiles, limits, and leftovers."""
 
 import contextlib
-import dataclasses
 import json
 import pathlib
 import tarfile
@@ -10,91 +9,31 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 
+import builders_rig
 import docker
-import docker.errors
 import loopback_registry
 import pytest
+from builders_rig import APP, MARKER, NODE, PROJECT, Bench, client
 
 from stackyard.drivers.builders import Limits, TenantBuilder
 from stackyard.drivers.builders.host import build_files
 from stackyard.local import images
 from stackyard.model import errors
 from stackyard.model.applications import BuildSpec, Service
-from stackyard.model.ports import BuildRequest, NodeAccess, TLSPair
+from stackyard.model.ports import BuildRequest
 
 pytestmark = pytest.mark.engine
-
-NODE = NodeAccess("local", "127.0.0.1", "master", TLSPair("", "", ""))
-PROJECT, APP = "sytest-builders", "sytestb1-0000"
-MARKER = "this-index-setting-must-not-stay.example"
 
 
 @pytest.fixture(scope="module")
 def engine() -> docker.DockerClient:
-    return docker.from_env(version="1.41", timeout=60)
+    return client()
 
 
 @pytest.fixture(scope="module")
 def registry(engine: docker.DockerClient) -> Iterator[loopback_registry.LoopbackRegistry]:
-    """A registry that holds the Python base, and the same under a plain public name."""
-    made = images.build(engine, ["registry", "python"], lambda *_: None)
-    with loopback_registry.running(engine, made["registry"], "sytest-builders-registry") as running:
-        for name in ("stackyard/python:latest", "library/sytest-builders-from:1"):
-            repository, _, tag = f"{running.address()}/{name}".rpartition(":")
-            engine.api.tag(made["python"], repository, tag)
-            assert "error" not in engine.api.push(repository, tag)
+    with builders_rig.registry(engine, "sytest-builders-registry") as running:
         yield running
-        _forget(engine, running.address())
-
-
-def _forget(engine: docker.DockerClient, address: str) -> None:
-    """Remove what the tests made on the Engine, by every name that it has."""
-    for image in engine.api.images():
-        for name in [*(image["RepoTags"] or ()), *(image["RepoDigests"] or ())]:
-            ours = name.startswith((f"{address}/", "sytest-builders-from:"))
-            if ours or (name.startswith("stackyard-deps:") and (image["Labels"] or {}).get("stackyard.build") == APP):
-                with contextlib.suppress(docker.errors.ImageNotFound):  # a digest goes with the last tag
-                    engine.api.remove_image(name, force=True)
-    with contextlib.suppress(docker.errors.NotFound):
-        engine.api.remove_volume(f"stackyard-cache-{APP}")
-
-
-@dataclasses.dataclass
-class Bench:
-    """One application's folder and what builds of it said."""
-
-    folder: pathlib.Path
-    registry: loopback_registry.LoopbackRegistry
-    engine: docker.DockerClient
-    log: list[str] = dataclasses.field(default_factory=list)
-    number: int = 0
-
-    def write(self, **files: str) -> None:
-        for name, text in files.items():
-            (self.folder / name.replace("__", "/").replace("_", ".")).write_text(text)
-
-    def builder(self, limits: Limits | None = None) -> TenantBuilder:
-        files = build_files()
-        files["pip.conf"] += f"# {MARKER}\n"
-        return TenantBuilder(self.registry, files, limits, lambda _node, _seconds: self.engine)
-
-    def build(self, service: Service | None = None, limits: Limits | None = None) -> str:
-        self.number += 1
-        self.log.clear()
-        service = service or Service("web", build=BuildSpec())
-        tag = f"build-{self.number}"
-        request = BuildRequest(NODE, str(self.folder), service, self.repository(), tag, PROJECT, APP)
-        return self.builder(limits).build(request, self.log.append)
-
-    def repository(self) -> str:
-        return f"{PROJECT}/{self.folder.name}/web".lower()
-
-    def said(self) -> str:
-        return "".join(self.log)
-
-    def run(self, image: str, *command: str) -> str:
-        output: bytes = self.engine.containers.run(image, list(command) or None, remove=True, network_mode="none")
-        return output.decode()
 
 
 @pytest.fixture

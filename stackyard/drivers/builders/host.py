@@ -9,8 +9,9 @@ from __future__ import annotations
 import configparser
 import os
 import pathlib
-import urllib.parse
 from collections.abc import Iterator
+
+from stackyard.drivers.builders import host_settings
 
 CA_FILE, PIP_FILE = "ca-certificates.crt", "pip.conf"
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
@@ -23,7 +24,7 @@ _SETTINGS = ("index-url", "extra-index-url", "trusted-host", "timeout", "retries
 
 def build_files() -> dict[str, str]:
     """Return the files for builds: CA bundle, and a pip.conf with the settings that mean something elsewhere."""
-    files = {PIP_FILE: _pip_conf(dict(_pip_settings()))}
+    files = {PIP_FILE: _pip_conf(dict(_pip_settings())), **host_settings.files()}
     bundle = next((path for path in _bundles() if path.is_file()), None)
     if bundle:
         files[CA_FILE] = bundle.read_text(errors="replace")
@@ -34,7 +35,15 @@ def exports(folder: str) -> str:
     """Return shell lines that make tools use the files where a build finds them, in `folder`."""
     bundle = f"{folder}/{CA_FILE}"
     names = " ".join(f"{name}={bundle}" for name in _CA_VARIABLES)
-    return f"export PIP_CONFIG_FILE={folder}/{PIP_FILE}\nif [ -s {bundle} ]; then export {names}; fi"
+    settings = f"{folder}/{host_settings.MAVEN_FILE}"
+    return "\n".join(
+        (
+            f"export PIP_CONFIG_FILE={folder}/{PIP_FILE} COMPOSER_HOME={folder}",
+            f"if [ -s {folder}/{host_settings.VARIABLES_FILE} ]; then . {folder}/{host_settings.VARIABLES_FILE}; fi",
+            f"if [ -s {bundle} ]; then export {names}; fi",
+            f"if [ -s {settings} ]; then MAVEN_SETTINGS='-s {settings}'; fi",
+        )
+    )
 
 
 def _bundles() -> Iterator[pathlib.Path]:
@@ -70,13 +79,7 @@ def _pip_settings() -> Iterator[tuple[str, str]]:
 def _pip_conf(settings: dict[str, str]) -> str:
     lines = ["[global]"]
     for name in _SETTINGS:
-        words = [word for word in settings.get(name, "").split() if _travels(word)]
+        words = [word for word in settings.get(name, "").split() if host_settings.travels(word)]
         if words:
             lines.append(f"{name} = {' '.join(words)}")
     return "\n".join(lines) + "\n"
-
-
-def _travels(word: str) -> bool:
-    """Tell whether a setting may go to a tenant's node: no path of this host, no password."""
-    parts = urllib.parse.urlsplit(word)
-    return parts.scheme != "file" and not word.startswith("/") and parts.password is None and parts.username is None

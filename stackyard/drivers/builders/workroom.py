@@ -22,7 +22,7 @@ from stackyard.drivers.builders import context
 from stackyard.drivers.builders.engine import BuildNode
 from stackyard.drivers.builders.limits import Limits
 from stackyard.drivers.builders.output import Output
-from stackyard.drivers.builders.plans import APP, CACHE, VOLUME
+from stackyard.drivers.builders.plans import APP, CACHE, PROJECT, VOLUME
 from stackyard.model import errors
 
 USER, UID = "app", 1000  # as the images of language stacks have them
@@ -53,7 +53,7 @@ class Workroom:
         """Write texts into the build's volume, by path within it, and give it and the cache to the user."""
         stream = io.BytesIO()
         with tarfile.open(fileobj=stream, mode="w") as tar:
-            for folder in (VOLUME, CACHE):
+            for folder in (VOLUME, f"{VOLUME}/host", PROJECT, CACHE):
                 tar.addfile(_folder(folder.strip("/")))
             for name, text in texts.items():
                 content = text.encode()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from stackyard.drivers.builders import procfile
-from stackyard.drivers.builders.packs import python
+from stackyard.drivers.builders.packs import go, java, nodejs, php, python, ruby, static
 from stackyard.drivers.builders.plans import Plan, Process
 from stackyard.drivers.builders.trees import Tree
 
@@ -37,7 +37,7 @@ class Pack(Protocol):
 
 
 # Where a tree is for several, the first is taken: the others most often only make files for it.
-PACKS: Sequence[Pack] = (python,)
+PACKS: Sequence[Pack] = (python, ruby, php, go, java, nodejs, static)
 
 
 def plan(tree: Tree) -> Plan | None:

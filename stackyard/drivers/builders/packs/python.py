@@ -60,6 +60,7 @@ def _install(asked: Requirements) -> Step:
     first = next(iter(asked.files))
     constraints = {"constraints.txt": asked.constraints} if asked.constraints else {}
     command = (
+        "unset PIP_NO_CACHE_DIR\n"
         "pip install --no-input --no-compile --disable-pip-version-check --progress-bar off --root-user-action ignore"
         f" --cache-dir {CACHE}/pip -r {PROJECT}/{first}{f' -c {PROJECT}/constraints.txt' if constraints else ''}"
         # Each start would compile everything anew otherwise. Unchecked: a layer keeps times only to the second.

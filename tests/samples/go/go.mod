@@ -1,0 +1,3 @@
+module example.com/team/sample
+
+go 1.19
