@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("stackyard.local.cli.platform:status", "Tell what of the platform is up."),
     "env": ("stackyard.local.cli.platform:env", 'Print exports for your shell: eval "$(stackyard env)".'),
     "images": ("stackyard.local.cli.images:images", "Build and list the platform's images."),
-    "cluster": ("stackyard.cli.clusters:cluster", "Make, list and delete clusters."),
+    "cluster": ("stackyard.cli.clusters:cluster", "Make, look at, change and delete clusters."),
     "push": ("stackyard.cli.applications:push", "Build a folder or git repository and deploy it."),
     "apps": ("stackyard.cli.applications:apps", "List applications."),
     "ps": ("stackyard.cli.applications:ps", "List an application's containers."),

@@ -42,7 +42,7 @@ def silent(_name: str) -> str:
 
 def tree(cluster: Json, groups: Sequence[Json], age: Age = silent) -> list[Line]:
     """Return the cluster's lines: a head, what is wrong, then its groups and nodes as branches."""
-    lines = [_head(cluster), *([(f"  {text}", "")] for text in _facts(cluster))]
+    lines = [_head(cluster), *([(f"  {text}", "")] for text in _facts(cluster, groups))]
     for number, group in enumerate(groups):
         last = number == len(groups) - 1
         lines.append([("└── " if last else "├── ", DIM), *_group(group)])
@@ -75,23 +75,24 @@ def _head(cluster: Json) -> Line:
     return head
 
 
-def _facts(cluster: Json) -> list[str]:
-    """Return what is to be known of the cluster as a whole, with every reason why something is not well."""
+def _facts(cluster: Json, groups: Sequence[Json]) -> list[str]:
+    """Return what is to be known of the cluster as a whole; what is wrong with a node stands beside that."""
+    drawn = {f"{node['name']}.Ready" for node in nodes_in(groups) if node.get("reason")}
     rows = {
         "id": cluster.get("uuid"),
         "engine": cluster.get("coe_version"),
         "address": cluster.get("api_address"),
         "labels": " ".join(f"{key}={value}" for key, value in (cluster.get("labels") or {}).items()),
         "reason": cluster.get("status_reason"),
-        "health": "; ".join(complaints(cluster)),
+        "health": "; ".join(_complaints(cluster, drawn)),
     }
     return [f"{name:<8} {value}" for name, value in rows.items() if value]
 
 
-def complaints(cluster: Json) -> list[str]:
-    """Return the reasons of the cluster's health that tell of something wrong."""
-    reasons = cluster.get("health_status_reason") or {}
-    return [f"{key}: {text}" for key, text in sorted(reasons.items()) if str(text).lower() not in ("true", "ok")]
+def _complaints(cluster: Json, drawn: set[str]) -> list[str]:
+    """Return what the cluster's health says that is neither good nor drawn elsewhere."""
+    reasons = {key: str(text) for key, text in (cluster.get("health_status_reason") or {}).items() if key not in drawn}
+    return [f"{key}: {text}" for key, text in sorted(reasons.items()) if text.lower() not in ("true", "ok")]
 
 
 def _group(group: Json) -> Line:

@@ -108,13 +108,18 @@ class TestCreate:
 class TestShow:
     def test_picture(self, run: Run, platform: Platform, demo: str) -> None:
         found = only(platform)
-        reasons = {"api": "ok", "default-worker-1.Ready": "False: it stopped", "default-worker-0.Ready": "True"}
+        reasons = {
+            "api": "slow",
+            "default-master-0.Ready": "True",
+            "default-worker-1.Ready": "False: it stopped",
+            "default-worker-0.Ready": "True",
+        }
         found.update(health_status="UNHEALTHY", health_status_reason=reasons)
         found["groups"][1]["nodes"][1]["state"] = "down"  # type: ignore[index]
         out = run("cluster", "show", demo)[1]
         assert out.splitlines()[0] == "demo  CREATE_COMPLETE  UNHEALTHY"
         assert "  address  tcp://10.0.0.2:2376" in out
-        assert "  health   default-worker-1.Ready: False: it stopped" in out
+        assert "  health   api: slow\n├" in out, "what is wrong with a node stands beside it"
         assert out.endswith(
             "├── default-master  master, 1/1 ready, image node\n"
             "│   └── default-master-0  ready     10.0.0.9\n"

@@ -23,7 +23,7 @@ from tools.bench.platform import INSTANCE, Platform, until
 
 CLUSTERS = 20
 SAMPLE_SECONDS = 0.5
-FLOOR = "floor: plain docker commands, 20 at a time"
+FLOOR = f"floor: plain docker commands, {CLUSTERS} at a time"
 
 OURS = {"label": f"stackyard.instance={INSTANCE}"}
 
