@@ -4,67 +4,19 @@
 from __future__ import annotations
 
 import concurrent.futures
-import dataclasses
-import pathlib
-import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from stackyard.drivers.secrets.fernet import FernetSecrets, ensure_key
-from stackyard.intents import Intents, Rules
-from stackyard.intents.rules import DRIVERS
 from stackyard.intents.sources import source
 from stackyard.model import errors
 from stackyard.model.applications import AppSpec, Deployment, Release, Service
-from stackyard.model.clusters import Cluster, ClusterObserved
-from stackyard.model.offers import Flavor, Image, Offers
 from stackyard.model.phase import Phase
-from stackyard.model.records import Caller, utcnow
-from stackyard.store import Page, Store
+from stackyard.model.records import utcnow
+from stackyard.store import Page
+from tests.unit.desk import ADMIN, ANN, OLI, Desk, cluster, count, usable
 
-ANN = Caller("ann", "demo", frozenset({"member"}), "demo")
-OLI = Caller("oli", "other", frozenset({"member"}), "other")
-ADMIN = Caller("adm", "ops", frozenset({"admin"}), "ops")
-OFFERS = Offers(
-    images=(Image("node"), Image("newer", "trixie")),
-    flavors=(Flavor("small", 1, 1024), Flavor("large", 4, 8192)),
-    labels=DRIVERS,
-)
 PUSH = source({"repository": "https://example.org/a.git"})
-
-
-@dataclasses.dataclass(frozen=True)
-class Desk:
-    """Intents on a store of their own."""
-
-    store: Store
-    intents: Intents
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    folder = tmp_path_factory.mktemp("store")
-    ensure_key(folder / "key")
-    store = Store(f"sqlite:///{folder}/db")
-    store.migrate()
-    store.engine.dispose()
-    return folder
-
-
-@pytest.fixture
-def desk(made: pathlib.Path, tmp_path: pathlib.Path) -> Iterator[Desk]:
-    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
-    store = Store(f"sqlite:///{tmp_path}/db")
-    rules = Rules(max_clusters=3, max_applications=3, offers=OFFERS)
-    yield Desk(store, Intents.of(store, FernetSecrets(tmp_path / "key"), rules))
-    store.engine.dispose()
-
-
-def cluster(desk: Desk, name: str = "one", caller: Caller = ANN, **more: Any) -> Cluster:
-    template = desk.intents.templates.create(caller, {"coe": "swarm-mode", "image_id": "node", **more.pop("of", {})})
-    return desk.intents.clusters.create(caller, {"name": name, "cluster_template_id": template.id, **more})
 
 
 def released(desk: Desk, name: str = "shop", *services: str) -> str:
@@ -77,11 +29,6 @@ def released(desk: Desk, name: str = "shop", *services: str) -> str:
             Deployment(project_id="demo", name=name, app_id=app.id, cluster_id=app.cluster_id or "", release=1)
         )
     return app.id
-
-
-def count(desk: Desk, noun: str) -> int:
-    with desk.store.reading() as tx:
-        return int(getattr(tx, noun).count())
 
 
 # --- clusters ----------------------------------------------------------------------------------
@@ -451,13 +398,3 @@ def test_another_projects_application_is_not_there(desk: Desk) -> None:
 def test_a_source_that_is_none(values: dict[str, str]) -> None:
     with pytest.raises(errors.BadInput):
         source(values)
-
-
-def usable(desk: Desk, made: Cluster) -> None:
-    """Let the worker have seen where the cluster answers, and have reached what was asked."""
-    with desk.store.saving() as tx:
-        record = dataclasses.replace(made, observed=ClusterObserved(api_address="tcp://10.0.0.2:2376"))
-        values = {"observed": tx.clusters.mapper.document("observed", record), "phase": Phase.READY.value}
-        tx.connection.execute(tx.clusters.table.update().where(tx.clusters.table.c.id == made.id).values(values))
-        for group in tx.nodegroups.of([made.id])[made.id]:
-            tx.nodegroups.save(dataclasses.replace(group, phase=Phase.READY))
