@@ -122,7 +122,7 @@ def prepare(state: State, identity_url: str) -> None:
     for name in ("fernet-keys", "receipt-keys", "credential-keys"):
         (state / "keystone" / name).mkdir(mode=0o700, exist_ok=True)
     _manage(state, "db_sync")
-    _write_ahead(state / "keystone/keystone.db")
+    _keep_readable(state / "keystone/keystone.db")
     _manage(state, "fernet_setup", *_owner())
     _manage(state, "bootstrap", **_bootstrap(state, identity_url))
     write(state / "keystone/prepared", VERSION)
@@ -167,10 +167,10 @@ def _manage(state: State, *arguments: str, **environment: str) -> None:
         raise errors.Unavailable(f"keystone-manage {arguments[0]} failed; its output ends:\n{done.stdout[-1500:]}")
 
 
-def _write_ahead(path: pathlib.Path) -> None:
-    """Let readers go on while somebody writes; SQLite remembers this in the file."""
+def _keep_readable(path: pathlib.Path) -> None:
+    """Let users log in while the disk is full: a write-ahead log would have to be made anew even to read."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA journal_mode=DELETE")
     path.chmod(0o600)
 
 
