@@ -8,6 +8,8 @@ import contextlib
 import json
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import docker
@@ -348,3 +350,39 @@ def test_purge_removes_all_of_an_instance_and_no_more(shared: rig.World) -> None
         shared.machines.delete_network("kept")
         with contextlib.suppress(docker.errors.NotFound):
             shared.client.volumes.get(f"{shared.instance}-v").remove()
+
+
+LIFE = """
+import concurrent.futures, docker, json, sys, uuid
+from stackyard.drivers.machines.docker import DockerMachines
+from stackyard.model.ports import MachineSpec, TLSPair
+instance, image, pool, count = sys.argv[1:]
+machines = DockerMachines(docker.from_env(timeout=120, max_pool_size=32), instance, lambda _: image, pool)
+def live(cluster):
+    machines.ensure_network(cluster)
+    spec = MachineSpec("sytest-nodes-" + cluster[:8], cluster, "g", "worker", "node")
+    address = machines.create(spec, lambda address: TLSPair("", "", "")).address
+    seen = [(machine.name, machine.address, machine.state) for machine in machines.list(cluster)]
+    machines.delete(cluster, spec.name)
+    machines.delete_network(cluster)
+    return address, seen == [(spec.name, address, "running")]
+clusters = [str(uuid.uuid4()) for _ in range(int(count))]
+with concurrent.futures.ThreadPoolExecutor(len(clusters)) as pool:
+    print(json.dumps(list(pool.map(live, clusters))))
+"""
+
+
+def test_twenty_clusters_come_and_go_at_once_from_two_processes(shared: rig.World) -> None:
+    """What is measured is the allocation of networks and addresses, so a small server stands for the nodes' Engine."""
+    image = rig.images.build(shared.client, ["redis"], lambda name, line: None)["redis"]
+    command = [sys.executable, "-c", LIFE, f"{shared.instance}t", image, "10.182.224.0/19", "10"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with contextlib.ExitStack() as stack:
+        workers = [stack.enter_context(subprocess.Popen(command, text=True, **pipes)) for _ in range(2)]
+        ended = [worker.communicate(timeout=120) for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], [said[-2000:] for _, said in ended]
+    assert all(seen for out, _ in ended for _, seen in json.loads(out))
+    marks = {"label": f"stackyard.instance={shared.instance}t"}
+    assert not shared.client.containers.list(all=True, filters=marks)
+    assert not shared.client.networks.list(filters=marks)
+    assert not shared.client.volumes.list(filters=marks)

@@ -6,6 +6,7 @@ Used by the docker machines only; knows nothing of nodes.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, ip_network
 from typing import Any
@@ -18,7 +19,8 @@ from stackyard.drivers.engines.failures import plainly, status, words
 from stackyard.drivers.machines import container, subnets
 from stackyard.model import errors
 
-ATTEMPTS = 8
+ATTEMPTS = 24
+PAUSE_SECONDS = 0.05  # until a network that another is making is listed
 
 
 class ClusterNetworks:
@@ -43,13 +45,14 @@ class ClusterNetworks:
     def ensure(self, cluster_id: str) -> None:
         """Make the network unless it is there; where two attempts made one each, the older stays."""
         with plainly("making the cluster's network"):
+            refused: list[IPv4Network] = []
             for _ in range(ATTEMPTS):
                 found = self._found(cluster_id)
                 for surplus in found[1:]:
                     self._remove(surplus["Id"])
                 if found:
                     return
-                self._make(cluster_id)
+                refused += self._make(cluster_id, refused)
         raise errors.Unavailable("making the cluster's network: others keep taking the subnets that were free")
 
     def delete(self, cluster_id: str) -> None:
@@ -65,11 +68,14 @@ class ClusterNetworks:
         found: Sequence[dict[str, Any]] = self._api.networks(filters={"label": marks})
         return sorted(found, key=lambda network: (network["Created"], network["Id"]))
 
-    def _make(self, cluster_id: str) -> None:
-        """Try the first free subnet; another may be quicker, which the caller's next look tells."""
+    def _make(self, cluster_id: str, refused: Sequence[IPv4Network]) -> Sequence[IPv4Network]:
+        """Try the first free subnet; return it when another was quicker, maybe for the same cluster."""
         taken = [_subnet(network) for network in self._api.networks()]
-        known = [subnet for subnet in taken if subnet] + subnets.host_routes()
+        known = [*(subnet for subnet in taken if subnet), *subnets.host_routes(), *refused]
         subnet = next(subnets.candidates(self._pool, cluster_id, known), None)
+        if subnet is None and refused:
+            time.sleep(PAUSE_SECONDS)
+            return []
         if subnet is None:
             raise errors.GiveUp(f"no /24 of {self._pool} is free: give [machines] subnets a larger range")
         pool = IPAMPool(
@@ -86,6 +92,9 @@ class ClusterNetworks:
         except docker.errors.APIError as error:
             if status(error) != 409 and "overlaps" not in words(error):
                 raise
+            time.sleep(PAUSE_SECONDS)
+            return [subnet]
+        return []
 
     def _take_off(self, network_id: str) -> None:
         """Disconnect whatever somebody connected to the network, or a dead Engine left on it."""
