@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -18,6 +20,29 @@ class Clusters(Scheduled[Cluster]):
 
     word = "cluster"
     mapper = mapper(Cluster, tables.clusters, observed=frozenset({"observed", "secrets"}))
+
+    def upgraded(self, cluster: Cluster) -> None:
+        """Write that the template asked for is reached, unless the wish has changed since `cluster` was read."""
+        table = self.table
+        reached = dataclasses.replace(cluster, template_id=cluster.upgrade_to or cluster.template_id, upgrade_to=None)
+        values = {"template_id": reached.template_id, "intent": self.mapper.document("intent", reached)}
+        same = (table.c.id == cluster.id, table.c.generation == cluster.generation)
+        self.connection.execute(table.update().where(*same).values(**values))
+
+    def hasten(self, cluster_id: str | None, at: float) -> None:
+        """Make a cluster (None: all) due at that time (seconds since the epoch), or sooner if it is so already.
+
+        One that is being worked on is looked at once more after that.
+        """
+        table = self.table
+        later = sa.or_(table.c.due > at, table.c.lease_until > time.time())
+        which = [] if cluster_id is None else [table.c.id == cluster_id]
+        self.connection.execute(table.update().where(later, *which).values(due=at))
+
+    def hasten_deployments(self, cluster_id: str) -> None:
+        """Make what runs on a cluster due now, since its nodes have changed."""
+        table = tables.deployments
+        self.connection.execute(table.update().where(table.c.cluster_id == cluster_id).values(due=time.time()))
 
 
 class Templates(Repository[ClusterTemplate]):

@@ -25,6 +25,7 @@ from stackyard.worker.deployments import Deployments, Places
 from stackyard.worker.faults import Faults
 from stackyard.worker.heartbeat import Heartbeat
 from stackyard.worker.reconciler import Noun, Reconciler
+from stackyard.worker.watch import Watch
 
 LOG = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Worker(cotyledon.Service):  # type: ignore[misc]
         keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         keeper.start()
         Heartbeat(self.parts.store).start()
+        Watch(self.parts.machines, self.parts.store).start()
         with concurrent.futures.ThreadPoolExecutor(self.threads, "work") as pool:
             while not self.stopping.is_set():
                 if not self._take(pool):
