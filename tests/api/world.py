@@ -55,6 +55,7 @@ def identity(app: Callable[..., Any]) -> Callable[..., Any]:
             "HTTP_X_USER_ID": user,
             "HTTP_X_PROJECT_ID": "" if project == "unscoped" else f"id-{project}",
             "HTTP_X_PROJECT_NAME": project,
+            "HTTP_X_USER_NAME": user.upper(),
             "HTTP_X_ROLES": roles,
         }
         return app(environ, start_response)
