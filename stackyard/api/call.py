@@ -11,12 +11,16 @@ import enum
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, BinaryIO
 
+from oslo_config import cfg
+
 from stackyard.api.faults import Fault
 from stackyard.api.services import Services
 from stackyard.api.versions import LOWEST, Range, Version
 from stackyard.model.records import Caller
 
 Schema = Mapping[str, Any]
+Answers = Mapping[int, Schema | None]
+"""Schemas of what is answered, by status; None: nothing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Route:
 
     `rule` is the policy rule (None: public). `find` looks up what the path names, so that policy can
     judge it; it raises NotFound for another project's. `query` lists the parameters known (None: any).
+    `answers` is for the API's description. A route with an `option` is served where `[api]` says so.
     """
 
     method: str
@@ -74,13 +79,16 @@ class Route:
     body: Body = Body.NONE
     since: Version = LOWEST
     query: frozenset[str] | None = None
+    answers: Answers = dataclasses.field(default_factory=dict)
+    option: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Family:
     """One API: its routes under `prefix`, its way to tell faults, its microversions if it has them.
 
-    `version_fault` tells that a version is out of range; it is given the versions that there are.
+    A path that does not begin with `implied` is taken as if it did. `error` is the schema of faults, `parameters`
+    those of queries by name.
     """
 
     name: str
@@ -88,3 +96,11 @@ class Family:
     routes: tuple[Route, ...]
     fault: Callable[[Fault], Reply]
     versions: Range | None = None
+    implied: str = ""
+    error: Schema | None = None
+    parameters: Mapping[str, Schema] = dataclasses.field(default_factory=dict)
+
+    def served(self, conf: cfg.ConfigOpts) -> tuple[Route, ...]:
+        """Return the routes that the options leave; of two with the same method and path the later one."""
+        chosen = [route for route in self.routes if not route.option or conf.api[route.option]]
+        return tuple({(route.method, route.path): route for route in chosen}.values())

@@ -6,8 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from stackyard.api import openapi
 from stackyard.api.call import Body, Call, Family, Reply, Route
 from stackyard.api.container_infra import (
+    answers,
     certificates,
     clusters,
     clustertemplates,
@@ -29,6 +31,11 @@ PAGED = paging.PAGED
 RESIZE, GROUPS, CREDENTIALS = (1, 7), (1, 9), (1, 12)
 Handler = Callable[[Call], Reply]
 Find = Callable[[Call], Any] | None
+
+
+def description(call: Call) -> Reply:
+    """Tell all of this API to machines (OpenAPI)."""
+    return Reply(data=openapi.document(FAMILY, FAMILY.served(call.services.conf), call.url))
 
 
 def fault(what: Fault) -> Reply:
@@ -83,6 +90,7 @@ def _send(method: str, path: str, handler: Handler, rule: str, find: Find = None
 ROUTES: tuple[Route, ...] = (
     Route("GET", "", discovery.root, None),
     Route("GET", "/v1", discovery.collections, None),
+    Route("GET", discovery.OPENAPI, description, None),
     _get(TEMPLATES, clustertemplates.index, "clustertemplate:get_all", query=PAGED),
     _get(f"{TEMPLATES}/detail", clustertemplates.detail, "clustertemplate:detail", query=PAGED),
     _send("POST", TEMPLATES, clustertemplates.create, "clustertemplate:create", schema=schemas.TEMPLATE),
@@ -132,4 +140,13 @@ ROUTES: tuple[Route, ...] = (
     _get("/v1/offers", offers.show, "offer:get_all"),
 )
 
-FAMILY = Family("container-infra", PREFIX, ROUTES, fault, discovery.VERSIONS)
+FAMILY = Family(
+    "container-infra",
+    PREFIX,
+    tuple(map(answers.answered, ROUTES)),
+    fault,
+    discovery.VERSIONS,
+    implied="/v1",
+    error=answers.ERRORS,
+    parameters=answers.PARAMETERS,
+)
