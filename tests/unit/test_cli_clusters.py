@@ -133,7 +133,7 @@ class TestShow:
         code, out, err = run("cluster", "show", "demo", "--watch")
         assert code == 0
         assert "CREATE_COMPLETE" in out
-        assert "default-worker-0  ready" in err
+        assert "✓ create in progress of cluster demo (" in err
 
     def test_nodes_to_come_are_counted(self) -> None:
         group = {"name": "g", "role": "worker", "node_count": 2, "nodes": [], "status": "CREATE_IN_PROGRESS"}
