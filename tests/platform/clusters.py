@@ -199,6 +199,14 @@ class Host:
         assert volumes == mounted, "a volume is left over, or was not labelled"
         assert sorted(members(masters[0])) == [(str(node.name), "Ready", "Active") for node in nodes]
 
+    def is_whole(self, cluster: str, managers: int, workers: int) -> bool:
+        """Tell the same, of a cluster that may be about to become so."""
+        try:
+            self.check_whole(cluster, managers, workers)
+        except (AssertionError, docker.errors.DockerException):
+            return False
+        return True
+
 
 def inside(node: Container, script: str, timeout: float = 60) -> tuple[int, str]:
     """Run a script (bash) in a node, as its root; return exit code and output."""

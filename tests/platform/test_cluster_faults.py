@@ -80,15 +80,6 @@ def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
     return told
 
 
-def whole(host: Host, cluster: str, managers: int, workers: int) -> bool:
-    """Tell whether all nodes run and are ready members."""
-    try:
-        host.check_whole(cluster, managers, workers)
-    except (AssertionError, docker.errors.APIError, ValueError):
-        return False
-    return True
-
-
 def strike(api: Api, host: Host, cluster: str, size: tuple[int, int], blow: Blow, *victims: Container) -> float:
     """Hit nodes and wait until the cluster is whole and says so, as it says before that it is not; return seconds."""
     names = [str(node.name) for node in victims]
@@ -97,7 +88,7 @@ def strike(api: Api, host: Host, cluster: str, size: tuple[int, int], blow: Blow
         for node in victims:
             blow(node)
         until(lambda: "UNHEALTHY" in health.seen or "UNKNOWN" in health.seen, HEAL_SECONDS)
-        until(lambda: whole(host, cluster, *size) and api.healthy(cluster), HEAL_SECONDS)
+        until(lambda: host.is_whole(cluster, *size) and api.healthy(cluster), HEAL_SECONDS)
         seconds = time.monotonic() - began
     reasons = health.seen.get("UNHEALTHY", {})
     assert any(reasons.get(f"{name}.Ready", "True") != "True" for name in names) or reasons.get("api", "ok") != "ok"
@@ -211,7 +202,7 @@ def test_a_node_dies_while_the_cluster_is_made(api: Api, host: Host, after: floa
     hit_soon(host, cluster, set(), after).join()
     until(lambda: api.settled(cluster), HEAL_SECONDS)
     until(lambda: api.healthy(cluster), HEAL_SECONDS)
-    until(lambda: whole(host, cluster, 1, 1), HEAL_SECONDS)
+    until(lambda: host.is_whole(cluster, 1, 1), HEAL_SECONDS)
     api.remove(cluster)
     assert host.belongings() == before
 
@@ -221,10 +212,10 @@ def test_nodes_die_while_the_cluster_is_resized(api: Api, host: Host, small: str
     known = {str(node.name) for node in host.nodes(small)}
     api.resize(small, 2)
     hit_soon(host, small, known, 0.7).join()
-    until(lambda: api.settled(small) and whole(host, small, 1, 2), HEAL_SECONDS)
+    until(lambda: api.settled(small) and host.is_whole(small, 1, 2), HEAL_SECONDS)
     host.nodes(small, "worker")[0].kill()
     api.resize(small, 1)
-    until(lambda: api.settled(small) and whole(host, small, 1, 1), HEAL_SECONDS)
+    until(lambda: api.settled(small) and host.is_whole(small, 1, 1), HEAL_SECONDS)
 
 
 @pytest.mark.slow
@@ -237,7 +228,7 @@ def test_nodes_die_while_the_cluster_is_upgraded(api: Api, host: Host, small: st
         with contextlib.suppress(docker.errors.APIError):
             node.kill()
     until(lambda: api.settled(small), HEAL_SECONDS)
-    until(lambda: whole(host, small, 1, 1) and api.healthy(small), HEAL_SECONDS)
+    until(lambda: host.is_whole(small, 1, 1) and api.healthy(small), HEAL_SECONDS)
     assert {generation(node) for node in host.nodes(small)} == {"second"}
 
 
@@ -268,4 +259,4 @@ def test_a_node_that_hangs_is_seen(api: Api, host: Host, small: str) -> None:
     finally:
         with contextlib.suppress(docker.errors.APIError):
             inside(worker, "kill -CONT $(pidof dockerd)")
-    until(lambda: whole(host, small, 1, 1) and api.healthy(small), HEAL_SECONDS)
+    until(lambda: host.is_whole(small, 1, 1) and api.healthy(small), HEAL_SECONDS)

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 
 import docker
-import docker.errors
 import psutil
 import pytest
 
@@ -71,7 +70,7 @@ def test_an_engine_that_comes_back(
 
     restart(how, meanwhile)
     began = time.monotonic()
-    until(lambda: _whole(host, cluster) and api.healthy(cluster), 240)
+    until(lambda: host.is_whole(cluster, 3, 1) and api.healthy(cluster), 240)
     with capsys.disabled():
         print(
             f"\nthe Engine ended by {how.name}: 3+1 nodes whole again {time.monotonic() - began:.1f} s after its start"
@@ -81,11 +80,3 @@ def test_an_engine_that_comes_back(
     until(lambda: Shell(platform).run("stackyard", "status").returncode == 0)
     api.remove(cluster, *asked)
     assert host.belongings() == before
-
-
-def _whole(host: Host, cluster: str) -> bool:
-    try:
-        host.check_whole(cluster, managers=3, workers=1)
-    except (AssertionError, docker.errors.DockerException):
-        return False
-    return True

@@ -96,12 +96,12 @@ def test_a_full_disk_is_told_and_got_over(disk: pathlib.Path, shell: Shell, tmp_
         worker.kill()
         time.sleep(10)
     until(lambda: shell.run("stackyard", "status").returncode == 0)
-    until(lambda: api.healthy(first))
-    host.check_whole(first, managers=1, workers=1)
+    until(lambda: host.is_whole(first, 1, 1) and api.healthy(first))
     now = api.call("GET", "/clusters")["clusters"]
     assert [each["uuid"] for each in now] == [each["uuid"] for each in known]
     second = api.made("after", nodes=0)
-    with sqlite3.connect(f"file:{disk / 'state/stackyard.db'}?mode=ro", uri=True) as database:
+    path = disk / "state/stackyard.db"
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     traces = (disk / "state/logs/api.log").read_text(errors="replace").count("Traceback")
     assert traces == 0, "the API took it for an error of its own"
