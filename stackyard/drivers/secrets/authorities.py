@@ -47,18 +47,6 @@ class Authorities:
         self.certificates = certificates
         self._open = functools.lru_cache(maxsize=256)(self._unseal)
 
-    def make(self, name: str) -> str:
-        """Make a cluster's first CA under a name; return it sealed."""
-        authority = self.certificates.authority(name)
-        client = self.certificates.client(authority, CLIENT, CLIENT_DAYS)
-        keys = {"cert": authority.cert, "key": authority.key, "client_cert": client.cert, "client_key": client.key}
-        return self.secrets.seal(json.dumps(keys))
-
-    def client(self, cluster: Cluster) -> TLSPair:
-        """Return the platform's client certificate of the active CA."""
-        number = self.active(cluster)
-        return self.client_for(cluster, f"{number}..{number}")
-
     def make_next(self, cluster: Cluster) -> str:
         """Make the cluster's next CA (its first is number 1); return all of its CAs sealed."""
         kept = self._kept(cluster) if cluster.secrets else {}
