@@ -36,7 +36,7 @@ def document(family: Family, routes: Sequence[Route], url: str) -> View:
         "paths": paths,
         "components": {
             "schemas": shelf.schemas,
-            "responses": {_words(status): _response(status, family.error, shelf) for status in shelf.refusals},
+            "responses": {_words(status): _response(status, family.error, shelf) for status in sorted(shelf.refusals)},
             "securitySchemes": {"token": TOKEN},
         },
     }

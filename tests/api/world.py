@@ -92,6 +92,7 @@ class World:
         options.register_opts(self.conf)
         self.conf([], project="stackyard", default_config_files=[])
         self.conf.set_override("max_body_mb", 1, "api")
+        self.conf.set_override("state_dir", str(folder))
         self.store = Store(f"sqlite:///{folder}/stackyard.db")
         if not made:
             self.store.migrate()
@@ -109,6 +110,10 @@ class World:
             sources=SourceFolder(folder / "sources"),
             access=self.authorities.access,
         )
+        self.serve()
+
+    def serve(self) -> None:
+        """Begin to serve, with the options and the policy file as they are now."""
         self.app = http.create_app(self.services, authenticate=identity)
         self.client = Client(self.app)
 

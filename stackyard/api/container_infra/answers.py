@@ -254,7 +254,7 @@ PARAMETERS: Mapping[str, Schema] = {
     "type": {"enum": ["cluster"]},
 }
 
-# What each route answers when all is well, and refusals that not every route of its kind has (whose schema is `ERRORS`).
+# What each route answers when all is well, and with `ERRORS` what not every route of its kind may refuse.
 ANSWERS: Mapping[tuple[str, str], Answers] = {
     ("GET", ""): {200: ROOT},
     ("GET", "/v1"): {200: V1},

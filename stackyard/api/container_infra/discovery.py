@@ -9,6 +9,7 @@ from stackyard.api.call import Call, Reply
 from stackyard.api.container_infra.views import links
 from stackyard.api.versions import Range, text
 
+PREFIX = "/container-infra"
 NAMES = ("container-infrastructure-management", "container-infrastructure", "container-infra")
 VERSIONS = Range(NAMES, (1, 1), (1, 14))
 OPENAPI = "/v1/openapi.json"
@@ -44,7 +45,8 @@ def collections(call: Call) -> Reply:
     """Tell the collections of v1."""
     media = [{"base": "application/json", "type": "application/vnd.openstack.magnum.v1+json"}]
     own = [_itself(call), {"rel": "describedby", "href": DOCUMENTATION, "type": "text/html"}]
-    data = {"id": "v1", "media_types": media, "links": own, **{name: _links(call, name) for name in COLLECTIONS}}
+    names = (*COLLECTIONS, *(("bays", "baymodels") if call.services.conf.api.bays else ()))
+    data = {"id": "v1", "media_types": media, "links": own, **{name: _links(call, name) for name in names}}
     return Reply(data=data, headers=_described_by(call))
 
 

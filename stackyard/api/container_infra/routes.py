@@ -10,6 +10,7 @@ from stackyard.api import openapi
 from stackyard.api.call import Body, Call, Family, Reply, Route
 from stackyard.api.container_infra import (
     answers,
+    bays,
     certificates,
     clusters,
     clustertemplates,
@@ -26,7 +27,6 @@ from stackyard.api.container_infra import (
 )
 from stackyard.api.faults import Fault
 
-PREFIX = "/container-infra"
 PAGED = paging.PAGED
 RESIZE, GROUPS, CREDENTIALS = (1, 7), (1, 9), (1, 12)
 Handler = Callable[[Call], Reply]
@@ -140,10 +140,11 @@ ROUTES: tuple[Route, ...] = (
     _get("/v1/offers", offers.show, "offer:get_all"),
 )
 
+ANSWERED = tuple(map(answers.answered, ROUTES))
 FAMILY = Family(
     "container-infra",
-    PREFIX,
-    tuple(map(answers.answered, ROUTES)),
+    discovery.PREFIX,
+    (*ANSWERED, *bays.alias(ANSWERED)),
     fault,
     discovery.VERSIONS,
     implied="/v1",
