@@ -192,7 +192,8 @@ def _faults(record: Cluster, groups: Sequence[NodeGroup]) -> dict[str, str]:
 
 def _node(node: Node) -> View:
     """Return a node; an extension, so that who scales needs no stack to learn the ids of nodes."""
-    return {"id": node.member_id, "name": node.name, "address": node.address, "state": node.state}
+    shown = {"id": node.member_id, "name": node.name, "address": node.address, "state": node.state}
+    return {**shown, "reason": node.reason} if node.reason else shown
 
 
 def _number(group_id: str) -> int:
