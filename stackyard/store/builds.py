@@ -31,6 +31,12 @@ class Builds(Scheduled[Build], Numbered[Build]):
             )
         )
 
+    def newest_unfinished(self, app_id: str) -> int:
+        """Return the number of an application's newest build that is under way or waits; 0 when there is none."""
+        table = self.table
+        where = (table.c.app_id == app_id, table.c.phase == phase.Phase.CREATING.value)
+        return self.connection.execute(sa.select(sa.func.max(table.c.number)).where(*where)).scalar() or 0
+
     def digests_elsewhere(self, app_id: str) -> set[str]:
         """Return the source archives that builds of other applications came from."""
         others = self.select(self.table.c.app_id != app_id)

@@ -32,6 +32,7 @@ STEPS: dict[type[Action], Step] = {
     steps.DetectServices: Step.DETECT,
     steps.BuildImage: Step.BUILD,
     steps.MakeRelease: Step.RELEASE,
+    steps.Abandon: Step.DEPLOY,
 }
 
 
@@ -74,9 +75,10 @@ class Builds(Passive):
         """Look for an earlier push, the cluster, and what became of the release."""
         with self.store.reading() as tx:
             earlier = tx.builds.unfinished_before(record)
+            newest = tx.builds.newest_unfinished(record.app_id) if earlier else 0
             cluster = _cluster(tx, tx.applications.get(record.app_id))
             deployment = tx.deployments.of(record.app_id)
-        return steps.Seen(earlier, bool(cluster and cluster.observed.nodes), deployment)
+        return steps.Seen(earlier, newest, bool(cluster and cluster.observed.nodes), deployment)
 
     def plan(self, record: Build, seen: steps.Seen) -> Sequence[Action]:
         """Ask the planner."""

@@ -13,9 +13,13 @@ from stackyard.model.plan import Action, Wait
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """A look around a build: whether an earlier one is under way, and what became of its release."""
+    """A look around a build: whether an earlier one is under way, and what became of its release.
+
+    `newest` is the number of the application's newest build that is not done.
+    """
 
     earlier: bool = False
+    newest: int = 0
     cluster_ready: bool = True
     deployment: Deployment | None = None
 
@@ -48,7 +52,7 @@ class MakeRelease(Action):
 
 @dataclasses.dataclass(frozen=True)
 class Abandon(Action):
-    """The release did not become ready."""
+    """This build leads nowhere."""
 
     reason: str
 
@@ -60,10 +64,12 @@ def plan_build(build: Build, seen: Seen) -> list[Action]:
         return []
     if observed.release:
         return _plan_deployment(observed.release, seen)
-    return _plan_turn(seen) or _plan_image(observed)
+    return _plan_turn(build, seen) or _plan_image(observed)
 
 
-def _plan_turn(seen: Seen) -> list[Action]:
+def _plan_turn(build: Build, seen: Seen) -> list[Action]:
+    if seen.earlier and seen.newest > build.number:
+        return [Abandon(f"push {seen.newest} came while this one waited for its turn, and takes it")]
     if seen.earlier:
         return [Wait("waiting for the push before this one", 1.0, nudged=True)]
     return [] if seen.cluster_ready else [Wait("waiting for the cluster", 0.5)]
