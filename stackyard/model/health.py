@@ -18,6 +18,7 @@ from stackyard.model.plan.clusters import wanted_machines
 
 HEALTHY, UNHEALTHY, UNKNOWN = "HEALTHY", "UNHEALTHY", "UNKNOWN"
 ALIVE = ("ready", "draining")
+NO_MANAGER = "no manager of the cluster answers"
 NOT_LIMITED = "not enforced: this host's Docker can't limit the size of a volume"
 
 
@@ -52,12 +53,13 @@ def faults(cluster: Cluster, group: NodeGroup) -> dict[str, str]:
 
 def _nodes(cluster: Cluster, picture: Picture) -> list[Node]:
     before = {node.name: node for node in cluster.observed.nodes}
-    lost = [name for name in picture.wanted if name in before and name not in picture.machines]
-    return [_node(name, picture, before.get(name)) for name in [*picture.wanted_first, *lost]]
+    others = sorted(picture.machines.keys() - picture.wanted.keys())
+    there = [name for name in [*picture.wanted, *others] if name in picture.machines or name in before]
+    return [_node(name, picture, before.get(name)) for name in there]
 
 
 def _node(name: str, picture: Picture, before: Node | None) -> Node:
-    state, reason = _state(name, picture)
+    state, reason = _state(name, picture, before)
     member = picture.members.get(name)
     # While the managers don't agree nobody knows the members: those of the last look still count.
     member_id = member.id if member else before.member_id if before and not picture.seen.members else None
@@ -69,24 +71,31 @@ def _node(name: str, picture: Picture, before: Node | None) -> Node:
     return Node(name, machine.group_id, machine.role, address, state, member_id, machine.trust, reason)
 
 
-def _state(name: str, picture: Picture) -> tuple[str, str]:
+def _state(name: str, picture: Picture, before: Node | None) -> tuple[str, str]:
     """Return a node's state, and why it is not as wanted."""
+    if not picture.running(name):
+        return _without_machine(name, picture)
+    if name not in picture.seen.looks:
+        return "starting", picture.seen.errors.get(name, "its engine does not answer")
+    if picture.seen.members:
+        return _standing(name, picture)
+    # Nobody can tell who is a member now; a worker goes on working meanwhile as it did.
+    if before and before.state in ALIVE and before.role != MASTER:
+        return before.state, before.reason
+    return "down", picture.seen.api or NO_MANAGER
+
+
+def _without_machine(name: str, picture: Picture) -> tuple[str, str]:
     if name not in picture.machines:
         return "absent", "its machine is gone"
     if picture.absent(name):
         return "absent", "its machine is being replaced"
-    if not picture.running(name):
-        return "down", f"its machine {picture.machines[name].state}"
-    if name not in picture.seen.looks:
-        return "starting", picture.seen.errors.get(name, "its engine does not answer")
-    return _standing(name, picture)
+    return "down", f"its machine {picture.machines[name].state}"
 
 
 def _standing(name: str, picture: Picture) -> tuple[str, str]:
-    """Return the state of a node whose engine answers."""
+    """Return the state of a node as the cluster's managers see it."""
     member, look = picture.members.get(name), picture.seen.looks[name]
-    if not picture.seen.members:
-        return "down", picture.seen.api or "the cluster is not formed yet"
     if member is None or not look.member:
         return "joining", "it is not a member of the cluster yet"
     if member.state != "ready":
@@ -103,7 +112,7 @@ def _reasons(picture: Picture, nodes: dict[str, Node]) -> dict[str, str]:
         node = nodes.get(name)
         alive = node is not None and node.state in ALIVE
         reasons[f"{name}.Ready"] = "True" if alive else f"False: {node.reason if node else 'it is not made yet'}"
-    reasons["api"] = "ok" if picture.seen.members else picture.seen.api or "no manager answers"
+    reasons["api"] = "ok" if picture.seen.members else picture.seen.api or NO_MANAGER
     if any(not machine.limited for name, machine in picture.machines.items() if name in picture.wanted):
         reasons["docker_volume_size"] = NOT_LIMITED
     return reasons

@@ -13,7 +13,7 @@ from stackyard.drivers.secrets.authorities import Authorities
 from stackyard.model import errors, health, phase
 from stackyard.model.clusters import MASTER, Cluster, NodeGroup
 from stackyard.model.phase import Phase, Trigger
-from stackyard.model.plan import Action
+from stackyard.model.plan import Action, Wait
 from stackyard.model.plan import cluster_steps as steps
 from stackyard.model.plan.clusters import plan_cluster
 from stackyard.model.ports import Engine, Look, Machine, Machines, MachineSpec, Member, NodeAccess, Registry, TLSPair
@@ -96,17 +96,20 @@ class Clusters(Passive):
         self, record: Cluster, machines: Sequence[Machine], looks: Mapping[str, Look]
     ) -> tuple[tuple[Member, ...], str]:
         """Return the members as the first manager that can tell sees them, or none and why."""
-        reason = ""
-        for machine in machines:
-            if machine.role == MASTER and machine.name in looks and looks[machine.name].member:
-                try:
-                    members = tuple(self.engine.members(self._node(record, machine)))
-                except errors.Unavailable as error:
-                    reason = str(error)
-                    continue
-                if members:
-                    return members, ""
-        return (), reason
+        managers = [one for one in machines if one.role == MASTER and one.name in looks and looks[one.name].member]
+        # One without a complaint is asked first; the others, who may take long to say no, only if need be.
+        managers.sort(key=lambda machine: bool(looks[machine.name].error))
+        told = [self._asked(record, machine) for machine in managers[:1]]
+        if told and not told[0][0]:
+            told += _parallel(lambda machine: self._asked(record, machine), managers[1:])
+        members = next((members for members, _ in told if members), ())
+        return members, "" if members else next((reason for _, reason in told if reason), "")
+
+    def _asked(self, record: Cluster, machine: Machine) -> tuple[tuple[Member, ...], str]:
+        try:
+            return tuple(self.engine.members(self._node(record, machine))), ""
+        except errors.Unavailable as error:
+            return (), str(error)
 
     def _stuck(
         self, record: Cluster, running: Sequence[Machine], looks: Mapping[str, Look], members: Sequence[Member]
@@ -153,6 +156,13 @@ class Clusters(Passive):
     def failed(self, record: Cluster, reason: str) -> Change[Cluster]:
         """Those node groups fail with their cluster that are not as wanted; the others are done."""
         return Change(record, also=lambda tx: _fail(tx, record, reason))
+
+    def wait(self, record: Cluster, action: Wait) -> None:
+        """Sleep; while tasks move, have applications look where theirs are, so that requests follow them."""
+        if isinstance(action, steps.MoveTasks):
+            with self.store.transaction() as tx:
+                tx.clusters.hasten_deployments(record.id)
+        super().wait(record, action)
 
     def removed(self, record: Cluster, tx: Transaction) -> None:
         """Give the quota back."""

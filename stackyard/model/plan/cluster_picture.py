@@ -63,12 +63,6 @@ class Picture:
         return member.id != self.members[member.name].id or member.name in self.seen.stuck
 
     @property
-    def wanted_first(self) -> list[str]:
-        """Return all machines that there are, managers first, those that nobody wants any more last."""
-        others = sorted(self.machines.keys() - self.wanted.keys())
-        return [*(name for name in self.wanted if name in self.machines), *others]
-
-    @property
     def unready(self) -> list[str]:
         """Return the wanted nodes that do not do their work."""
         return [name for name in self.wanted if not self.ready(name)]

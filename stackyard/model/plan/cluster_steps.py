@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 
-from stackyard.model.plan import Action
+from stackyard.model.plan import Action, Wait
 from stackyard.model.ports import Look, Machine, MachineSpec, Member
 
 
@@ -142,6 +142,11 @@ class DrainMembers(_OfMembers):
     def describe(self) -> str:
         """Return which."""
         return f"draining {joined(member.name for member in self.members)}"
+
+
+@dataclasses.dataclass(frozen=True)
+class MoveTasks(Wait):
+    """Wait while what runs on drained members moves; who leads requests there has to follow it."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,6 +23,7 @@ from stackyard.model.plan.cluster_steps import (
     JoinMachines,
     MakeAuthority,
     MakeNetwork,
+    MoveTasks,
     RecoverCluster,
     RemoveMachines,
     RemoveNetwork,
@@ -233,4 +234,5 @@ def _plan_drain(cluster: Cluster, picture: Picture, members: Sequence[Member]) -
         return [DrainMembers(busy)]
     limit = int(offers.setting(offers.SWARM_LABELS, cluster.labels, "drain_seconds"))
     moving = [member for member in members if member.tasks and member.settled_seconds < limit]
-    return [Wait(f"waiting for what runs on {joined(one.name for one in moving)} to move", SLOW)] if moving else []
+    names = joined(member.name for member in moving)
+    return [MoveTasks(f"waiting for what runs on {names} to move", SLOW)] if moving else []
