@@ -100,7 +100,7 @@ def _paths(family: Family, route: Route) -> list[str]:
 
 def _view(services: Services, policy: Policy, family: Family, route: Route) -> View:
     def view(**args: str) -> Response:
-        version = _version(family)
+        version = _version(family) if route.path else versions.LOWEST  # the front tells which versions there are
         if isinstance(version, Fault):
             return _respond(family.fault(version), family)
         try:

@@ -16,7 +16,7 @@ from stackyard.api.faults import Fault
 Version = tuple[int, int]
 LOWEST: Version = (1, 1)
 HEADER = "OpenStack-API-Version"
-_NUMBER = re.compile(r"([1-9][0-9]{0,3})\.([0-9]{1,4})")
+_NUMBER = re.compile(r"(-?[0-9]{1,4})\.([0-9]{1,4})")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -109,32 +109,28 @@ class Repository(Generic[T]):
         return [read(row) for row in result]
 
     def _paged(self, statement: sa.Select[Any], page: Page) -> sa.Select[Any]:
-        if page.sort not in self.table.c:
-            raise errors.BadInput(f"can't sort by '{page.sort}'")
-        columns = [_sortable(self.table.c[page.sort]), self.table.c.id]
+        columns = self._order(page)
         if page.marker:
             statement = statement.where(self._beyond(columns, page))
         order = [column.desc() if page.descending else column.asc() for column in columns]
         return statement.order_by(*order).limit(page.limit)
 
+    def _order(self, page: Page) -> builtins.list[sa.ColumnElement[Any]]:
+        """Return what decides the order: the column asked for, then age, then the id, so that no two are equal."""
+        if page.sort not in self.table.c:
+            raise errors.BadInput(f"can't sort by '{page.sort}'")
+        return [_sortable(self.table.c[name]) for name in dict.fromkeys((page.sort, "created_at", "id"))]
+
     def _beyond(self, columns: Sequence[sa.ColumnElement[Any]], page: Page) -> sa.ColumnElement[bool]:
         """Return "after the marker in sort order" (keyset paging: stable while rows come and go)."""
-        number_or_text = self.table.c.id.type.python_type  # PostgreSQL compares like with like only
-        last = self.table.c.id == number_or_text(page.marker)
-        marker = self.connection.execute(sa.select(*columns).where(last)).one_or_none()
+        marker = self.connection.execute(sa.select(*columns).where(self.table.c.id == page.marker)).one_or_none()
         if marker is None:
             raise errors.BadInput(f"marker '{page.marker}' could not be found")
-        first, second = columns
-        if page.descending:
-            return sa.or_(first < marker[0], sa.and_(first == marker[0], second < marker[1]))
-        return sa.or_(first > marker[0], sa.and_(first == marker[0], second > marker[1]))
-
-
-def _sortable(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-    """Return what to sort by: nothing is before or after NULL, and databases disagree on where it comes."""
-    if not column.nullable or isinstance(column.type, sa.Integer):
-        return column
-    return sa.func.coalesce(sa.type_coerce(column, sa.String), "")
+        ways = []
+        for at, column in enumerate(columns):
+            same = [earlier == value for earlier, value in zip(columns[:at], marker, strict=False)]
+            ways.append(sa.and_(*same, column < marker[at] if page.descending else column > marker[at]))
+        return sa.or_(*ways)
 
 
 class Numbered(Repository[T]):
@@ -228,3 +224,9 @@ def insert(connection: sa.Connection, event: Event) -> None:
     values = dataclasses.asdict(event)
     del values["id"]
     connection.execute(tables.events.insert().values(**values))
+
+
+def _sortable(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """Return a column as it is compared: what may be null comes first, as no text, since null is never beyond."""
+    plain = sa.type_coerce(column, column.type.impl) if isinstance(column.type, tables.UTCTime) else column
+    return sa.func.coalesce(plain, "") if column.nullable and isinstance(plain.type, sa.String) else plain

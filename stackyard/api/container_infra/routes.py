@@ -46,7 +46,7 @@ def fault(what: Fault) -> Reply:
 def _error(what: Fault) -> dict[str, Any]:
     if what.versions:
         low, high = what.versions
-        help_link = {"rel": "help", "href": "https://docs.openstack.org/api-guide/compute/microversions.html"}
+        help_link = {"rel": "help", "href": "http://docs.openstack.org/api-guide/compute/microversions.html"}
         return {
             "max_version": high,
             "min_version": low,
