@@ -216,10 +216,12 @@ def inside(node: Container, script: str, timeout: float = 60) -> tuple[int, str]
 
 def members(manager: Container) -> list[tuple[str, str, str]]:
     """Return (name, state, availability) of all members as the manager knows them."""
-    template = "{{.Hostname}} {{.Status}} {{.Availability}}"
+    template = "{{.Hostname}},{{.Status}},{{.Availability}}"
     code, output = inside(manager, f"{INNER} node ls --format '{template}'")
     assert code == 0, output
-    return [(name, state, availability) for name, state, availability in map(str.split, output.splitlines())]
+    # A member that is just about to join has no name yet.
+    found = (line.split(",") for line in output.splitlines())
+    return [(name, state, availability) for name, state, availability in found]
 
 
 def member_ids(manager: Container) -> dict[str, str]:
