@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import docker
 from oslo_config import cfg
 
-from stackyard.drivers.builders import Limits, TenantBuilder
+from stackyard.drivers.builders import Limits, StackCommand, TenantBuilder
 from stackyard.drivers.certificates.x509 import X509
 from stackyard.drivers.engines.swarm import SwarmEngine
 from stackyard.drivers.machines.docker import DockerMachines
@@ -30,6 +31,9 @@ from stackyard.store import Store, Transaction
 from stackyard.store.leases import Leases
 from stackyard.store.records import Scheduled
 from stackyard.store.wake import Bell
+
+STACKS = StackCommand((sys.executable, "-m", "stackyard.local.stacks"))
+"""A process of its own: it outlives a worker that is killed, and the next attempt finds what it made."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +81,7 @@ def assemble(options: cfg.ConfigOpts) -> Parts:
         registry=registry,
         router=HAProxyRouter(folder / "router"),
         sources=SourceFolder(folder / "sources"),
-        builder=TenantBuilder(registry, limits=Limits(seconds=options.apps.build_seconds)),
+        builder=TenantBuilder(registry, limits=Limits(seconds=options.apps.build_seconds), stacks=STACKS),
     )
 
 

@@ -25,7 +25,7 @@ from stackyard.drivers.machines.purge import purge as purge_engine
 from stackyard.drivers.registries.distribution import DistributionRegistry
 from stackyard.drivers.routers import haproxy
 from stackyard.drivers.secrets.fernet import ensure_key
-from stackyard.local import addresses, clouds, containers, engine, identity, images, registry, settings
+from stackyard.local import addresses, clouds, containers, engine, identity, images, registry, settings, stacks
 from stackyard.local.addresses import Address
 from stackyard.local.state import State
 from stackyard.local.supervisor import Program, Supervisor
@@ -226,6 +226,7 @@ def _start(platform: Platform, supervisor: Supervisor, built: dict[str, str]) ->
         for recipe, name in PUBLISHED:
             if registry.publish(client, platform.registry, options.registry.port, built[recipe], name):
                 say(f"published {name}")
+        stacks.refresh(options, lambda name, line: say(f"{name}: {line}"))
 
 
 def _wait_for_processes(platform: Platform, supervisor: Supervisor) -> None:

@@ -21,7 +21,7 @@ from stackyard.model.applications import BuildSpec, Service
 from stackyard.model.ports import BuildRequest, Log, NodeAccess, TLSPair
 
 NODE = NodeAccess("local", "127.0.0.1", "master", TLSPair("", "", ""))
-PROJECT, APP = "sytest-builders", "sytestb1-0000"
+PROJECT = "sytest-builders"
 MARKER = "this-index-setting-must-not-stay.example"
 
 
@@ -30,7 +30,7 @@ def client() -> docker.DockerClient:
 
 
 @contextlib.contextmanager
-def registry(engine: docker.DockerClient, name: str) -> Iterator[loopback_registry.LoopbackRegistry]:
+def registry(engine: docker.DockerClient, name: str, app: str) -> Iterator[loopback_registry.LoopbackRegistry]:
     """Run a registry that holds the Python base, and the same under a plain public name."""
     made = images.build(engine, ["registry", "python"], lambda *_: None)
     with loopback_registry.running(engine, made["registry"], name) as running:
@@ -39,19 +39,19 @@ def registry(engine: docker.DockerClient, name: str) -> Iterator[loopback_regist
             engine.api.tag(made["python"], repository, tag)
             assert "error" not in engine.api.push(repository, tag)
         yield running
-        forget(engine, running.address())
+        forget(engine, running.address(), app)
 
 
-def forget(engine: docker.DockerClient, address: str) -> None:
+def forget(engine: docker.DockerClient, address: str, app: str) -> None:
     """Remove what the tests made on the Engine, by every name that it has."""
     for image in engine.api.images():
         for name in [*(image["RepoTags"] or ()), *(image["RepoDigests"] or ())]:
             ours = name.startswith((f"{address}/", "sytest-builders-from:"))
-            if ours or (name.startswith("stackyard-deps:") and (image["Labels"] or {}).get("stackyard.build") == APP):
+            if ours or (name.startswith("stackyard-deps:") and (image["Labels"] or {}).get("stackyard.build") == app):
                 with contextlib.suppress(docker.errors.ImageNotFound):  # a digest goes with the last tag
                     engine.api.remove_image(name, force=True)
     with contextlib.suppress(docker.errors.NotFound):
-        engine.api.remove_volume(f"stackyard-cache-{APP}")
+        engine.api.remove_volume(f"stackyard-cache-{app}")
 
 
 @dataclasses.dataclass
@@ -61,6 +61,7 @@ class Bench:
     folder: pathlib.Path
     registry: loopback_registry.LoopbackRegistry
     engine: docker.DockerClient
+    app: str
     log: list[str] = dataclasses.field(default_factory=list)
     number: int = 0
 
@@ -82,7 +83,7 @@ class Bench:
         self.log.clear()
         service = service or Service("web", build=BuildSpec())
         tag = f"build-{self.number}"
-        request = BuildRequest(NODE, str(self.folder), service, self.repository(), tag, PROJECT, APP)
+        request = BuildRequest(NODE, str(self.folder), service, self.repository(), tag, PROJECT, self.app)
         return self.builder(limits).build(request, self.log.append)
 
     def push(self) -> str:

@@ -13,7 +13,7 @@ import builders_rig
 import docker
 import loopback_registry
 import pytest
-from builders_rig import APP, MARKER, NODE, PROJECT, Bench, client
+from builders_rig import MARKER, NODE, PROJECT, Bench, client
 
 from stackyard.drivers.builders import Limits, TenantBuilder
 from stackyard.drivers.builders.host import build_files
@@ -24,6 +24,8 @@ from stackyard.model.ports import BuildRequest
 
 pytestmark = pytest.mark.engine
 
+APP = "sytestb1-0000"
+
 
 @pytest.fixture(scope="module")
 def engine() -> docker.DockerClient:
@@ -32,13 +34,13 @@ def engine() -> docker.DockerClient:
 
 @pytest.fixture(scope="module")
 def registry(engine: docker.DockerClient) -> Iterator[loopback_registry.LoopbackRegistry]:
-    with builders_rig.registry(engine, "sytest-builders-registry") as running:
+    with builders_rig.registry(engine, "sytest-builders-registry", APP) as running:
         yield running
 
 
 @pytest.fixture
 def bench(tmp_path: pathlib.Path, registry: loopback_registry.LoopbackRegistry, engine: docker.DockerClient) -> Bench:
-    return Bench(tmp_path, registry, engine)
+    return Bench(tmp_path, registry, engine, APP)
 
 
 def added(engine: docker.DockerClient, image: str, base: str) -> Iterator[tuple[str, bytes]]:

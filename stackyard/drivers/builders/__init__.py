@@ -2,6 +2,7 @@
 """Builders: what a source tree is, and how it becomes images."""
 
 from stackyard.drivers.builders.limits import Limits
+from stackyard.drivers.builders.stack_command import StackCommand
 from stackyard.drivers.builders.tenant import TenantBuilder
 
-__all__ = ["Limits", "TenantBuilder"]
+__all__ = ["Limits", "StackCommand", "TenantBuilder"]

@@ -10,7 +10,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import docker
@@ -70,7 +70,7 @@ class BuildNode:
             except docker.errors.ImageNotFound:
                 return None
 
-    def stream(self, path: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+    def stream(self, path: str, **arguments: Any) -> Generator[dict[str, Any], None, None]:
         """POST and yield the messages of the answer as they come; raises GiveUp at the deadline."""
         with self.errors():
             url = f"{self.api.base_url}/v{self.api.api_version}{path}"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 import tempfile
@@ -13,6 +14,7 @@ from stackyard.drivers.builders.engine import BuildNode
 from stackyard.drivers.builders.images import Images, Made
 from stackyard.drivers.builders.limits import Limits
 from stackyard.drivers.builders.output import Output
+from stackyard.drivers.builders.process_guard import process_limit
 from stackyard.model import errors
 from stackyard.model.applications import BuildSpec
 from stackyard.model.ports import Log
@@ -31,18 +33,20 @@ def build(node: BuildNode, images: Images, folder: pathlib.Path, spec: BuildSpec
         tar = cast(BinaryIO, stream)
         context.write(folder, context.files(folder, name), tar)
         tar.seek(0)
-        return Made(_run(node, tar, _parameters(name, spec, limits), output), mounts)
+        with process_limit(node, limits.pids):
+            return Made(_run(node, tar, _parameters(name, spec, limits), output), mounts)
 
 
 def _run(node: BuildNode, tar: BinaryIO, parameters: dict[str, str], output: Output) -> str:
     image = ""
     headers = {"Content-Type": "application/x-tar"}
-    for message in node.stream("/build", params=parameters, data=tar, headers=headers):
-        output.write(str(message.get("stream", "")))
-        image = (message.get("aux") or {}).get("ID", image)
-        if "error" in message:
-            output.finish()
-            raise _failed(str(message["error"]), output)
+    with contextlib.closing(node.stream("/build", params=parameters, data=tar, headers=headers)) as messages:
+        for message in messages:
+            output.write(str(message.get("stream", "")))
+            image = (message.get("aux") or {}).get("ID", image)
+            if "error" in message:
+                output.finish()
+                raise _failed(str(message["error"]), output)
     output.finish()
     if not image:
         raise _failed("the engine told no image", output)
@@ -50,6 +54,8 @@ def _run(node: BuildNode, tar: BinaryIO, parameters: dict[str, str], output: Out
 
 
 def _failed(reason: str, output: Output) -> errors.GiveUp:
+    if "non-zero code: 137" in reason:
+        reason += " (killed: most likely it needed more memory than a build may use)"
     return errors.GiveUp(f"the build failed: {reason.strip()}\nIts output ends:\n{output.tail()}")
 
 

@@ -10,12 +10,13 @@ import pathlib
 import time
 from collections.abc import Mapping
 
-from stackyard.drivers.builders import detect, engine_build, host, packs
+from stackyard.drivers.builders import detect, engine_build, host, packs, tree_plans
 from stackyard.drivers.builders.engine import BuildNode, Connect, Deadline
 from stackyard.drivers.builders.executor import Executor, Stacks
 from stackyard.drivers.builders.images import Images
 from stackyard.drivers.builders.limits import Limits
 from stackyard.drivers.builders.plans import Plan
+from stackyard.drivers.builders.tree_plans import TreePlan
 from stackyard.drivers.builders.trees import Tree
 from stackyard.drivers.engines import connection
 from stackyard.model import errors
@@ -48,6 +49,10 @@ class TenantBuilder:
     def detect(self, folder: str) -> AppSpec:
         """Return what the tree asks for; raises BadInput saying what is wrong or missing."""
         return detect.detect(pathlib.Path(folder))
+
+    def plan(self, folder: str) -> TreePlan:
+        """Return what a push of the tree would do and why, running nothing; raises BadInput."""
+        return tree_plans.plan(pathlib.Path(folder))
 
     def _plan(self, folder: str) -> Plan:
         plan = packs.plan(Tree(pathlib.Path(folder)))

@@ -6,6 +6,7 @@ Called by `packs`; what it says is done by `executor`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from stackyard.drivers.builders.plans import APP, CACHE, VOLUME, Cure, Plan, Process, Step
@@ -18,7 +19,10 @@ SOURCES: tuple[str, ...] = ()
 OFFER = Offer(NAME, "17.0", exact=1)
 RUN, STACK = "stackyard/java", "stackyard/java-build"
 _TOOLS, _TRUST = "/usr/local/lib/stackyard", f"{VOLUME}/trust.p12"
-_TAGS = r"maven\.compiler\.(?:release|source|target)|java\.version|release|source|target"
+_TAGS = (
+    *("maven.compiler.release", "maven.compiler.source", "maven.compiler.target", "java.version"),
+    *("release", "source", "target"),
+)
 _CURES = (
     Cure(r"no jar with a Main-Class", "let a plugin write Main-Class into the manifest, or name a Procfile's command"),
     Cure(
@@ -78,6 +82,6 @@ def _command(needs_main: bool) -> str:
 def _wishes(tree: Tree) -> Iterator[Wish]:
     if tree.has("system.properties") and (line := tree.line("system.properties", r"^\s*java\.runtime\.version=(\S+)")):
         yield Wish(f"system.properties, line {line[0]}", line[1][1])
-    for tag in _TAGS.split("|"):
-        if line := tree.line("pom.xml", rf"<({tag})>\s*(?:1\.)?(\d[\d.]*)\s*<"):
+    for tag in _TAGS:
+        if line := tree.line("pom.xml", rf"<({re.escape(tag)})>\s*(?:1\.)?(\d[\d.]*)\s*<"):
             yield Wish(f"pom.xml, line {line[0]}", line[1][2])
