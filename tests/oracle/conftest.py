@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pathlib
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -31,9 +32,17 @@ def magnum(_magnum: Magnum) -> Magnum:
     return _magnum
 
 
+@pytest.fixture(scope="session")
+def _bare(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    folder = tmp_path_factory.mktemp("bare")
+    World(folder).close()
+    return folder
+
+
 @pytest.fixture
-def ours(tmp_path: pathlib.Path) -> Iterator[Ours]:
+def ours(_bare: pathlib.Path, tmp_path: pathlib.Path) -> Iterator[Ours]:
     """Our API without any row, which believes to have a driver for Kubernetes: Magnum knows no other engine."""
+    shutil.copytree(_bare, tmp_path, dirs_exist_ok=True)
     world = World(tmp_path, coes=COES, offers=OFFERS)
     yield Ours(world)
     world.close()

@@ -12,7 +12,9 @@ that does nothing, since upstream has none left. Identity comes in the headers t
 
 from __future__ import annotations
 
+import copy
 import functools
+import itertools
 import json
 import pathlib
 import sqlite3
@@ -114,10 +116,15 @@ class Idle(driver.Driver):
     def create_cluster(self, context: Any, cluster: Any, timeout: Any) -> None:
         cluster.stack_id = cluster.uuid
 
+    def create_nodegroup(self, context: Any, cluster: Any, nodegroup: Any) -> None:
+        nodegroup.stack_id = cluster.uuid
+
+    def delete_nodegroup(self, context: Any, cluster: Any, nodegroup: Any) -> None:
+        nodegroup.save()
+
     def _nothing(self, *_: Any, **__: Any) -> None: ...
 
-    update_cluster = delete_cluster = resize_cluster = upgrade_cluster = _nothing
-    create_nodegroup = update_nodegroup = delete_nodegroup = _nothing
+    update_cluster = delete_cluster = resize_cluster = upgrade_cluster = update_nodegroup = _nothing
     create_federation = update_federation = delete_federation = _nothing
     rotate_credential = rotate_ca_certificate = _nothing
 
@@ -134,9 +141,9 @@ class Conductor:
         def call(*args: Any, **kwargs: Any) -> Any:
             handler = next(each for each in HANDLERS if hasattr(each, method))
             try:
-                return getattr(handler, method)(self.context, *args, **kwargs)
+                # A queue would copy what it carries: nothing that the conductor changes shows in the answer.
+                return getattr(handler, method)(self.context, *copy.deepcopy(args), **copy.deepcopy(kwargs))
             except Exception:
-                # Upgrade is the one that upstream's API waits for under either name.
                 if not name.endswith("_async"):
                     raise
 
@@ -156,12 +163,28 @@ def reset() -> None:
 
 def reach(uuid: str) -> None:
     """Let the driver report that the cluster is as asked for."""
-    _settle(uuid, COMPLETE, None)
+    cluster = objects.Cluster.get_by_uuid(admin(), uuid)
+    host = itertools.count(2)
+    for group in cluster.nodegroups:
+        if group.status == "DELETE_IN_PROGRESS":
+            group.destroy()
+            continue
+        group.status = COMPLETE.get(group.status, group.status)
+        group.node_addresses = [f"10.9.0.{next(host)}" for _ in range(group.node_count)]
+        group.save()
+    cluster.status, cluster.status_reason = COMPLETE.get(cluster.status, cluster.status), None
+    cluster.api_address, cluster.coe_version, cluster.container_version = "tcp://10.9.0.2:2376", "20.10", "20.10"
+    cluster.health_status, cluster.health_status_reason = "HEALTHY", {"api": "ok"}
+    cluster.save()
 
 
 def fail(uuid: str, reason: str) -> None:
     """Let the driver report failure."""
-    _settle(uuid, FAILED, reason)
+    cluster = objects.Cluster.get_by_uuid(admin(), uuid)
+    for each in (*cluster.nodegroups, cluster):
+        if each.status in FAILED:
+            each.status, each.status_reason = FAILED[each.status], reason
+            each.save()
 
 
 def gone(uuid: str) -> None:
@@ -177,18 +200,6 @@ def beat() -> None:
     service = objects.MagnumService(admin(), host="here", binary="magnum-conductor")
     service.create()
     service.report_state_up()
-
-
-def _settle(uuid: str, words: dict[str, str], reason: str | None) -> None:
-    cluster = objects.Cluster.get_by_uuid(admin(), uuid)
-    for number, group in enumerate(cluster.nodegroups, start=2):
-        group.status, group.status_reason = words.get(group.status, group.status), reason
-        group.node_addresses = [f"10.9.0.{number}"]
-        group.save()
-    cluster.status, cluster.status_reason = words.get(cluster.status, cluster.status), reason
-    cluster.api_address, cluster.coe_version, cluster.container_version = "tcp://10.9.0.2:2376", "20.10", "20.10"
-    cluster.health_status, cluster.health_status_reason = "HEALTHY", {"api": "ok"}
-    cluster.save()
 
 
 ORDERS: dict[str, Callable[..., None]] = {f.__name__: f for f in (reset, reach, fail, gone, beat)}

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import requests
 
-from stackyard.model.phase import Phase
+from stackyard.model.phase import IN_PROGRESS, Phase, Trigger, after
 from tests.api.world import World
 from tests.oracle.answers import Answer, answer
 from tests.oracle.story import WHO, Ask, Order, filled
@@ -96,19 +96,26 @@ class Ours:
         getattr(self, f"_{order.name}")(**filled(order.arguments, self.kept))
 
     def _reach(self, uuid: str) -> None:
-        self.world.ready(uuid)
-        self._groups(uuid, Phase.READY, None)
+        seen = self.world.ready(uuid).observed
+        self.world.reach("clusters", uuid, observed=dataclasses.replace(seen, health_reason={"api": "ok"}))
+        self._groups(uuid, Trigger.REACHED, None)
 
     def _fail(self, uuid: str, reason: str) -> None:
         self.world.fail("clusters", uuid, reason)
-        self._groups(uuid, Phase.CREATE_FAILED, reason)
+        self._groups(uuid, Trigger.GAVE_UP, reason)
 
-    def _beat(self) -> None: ...
+    def _beat(self) -> None:
+        with self.world.store.saving() as tx:
+            tx.services.beat("here")
 
-    def _groups(self, uuid: str, phase: Phase, reason: str | None) -> None:
-        with self.world.store.transaction() as tx:
+    def _groups(self, uuid: str, trigger: Trigger, reason: str | None) -> None:
+        with self.world.store.saving() as tx:
             for group in tx.nodegroups.of([uuid])[uuid]:
-                tx.nodegroups.save(dataclasses.replace(group, phase=phase, status_reason=reason))
+                if group.phase in IN_PROGRESS:
+                    phase = after(group.phase, trigger)
+                    tx.nodegroups.save(dataclasses.replace(group, phase=phase, status_reason=reason))
+                elif group.phase is Phase.GONE:
+                    tx.nodegroups.delete(group.id)
 
 
 def _caller(who: str) -> dict[str, str]:
