@@ -243,6 +243,37 @@ def test_a_manager_that_nobody_asked_for_leaves_without_breaking_the_quorum() ->
     assert one.quorum
 
 
+def test_a_manager_that_nobody_asked_for_stays_while_the_quorum_needs_it() -> None:
+    one = made(5, 0)
+    one.groups[0] = dataclasses.replace(one.groups[0], node_count=3)
+    wanted = [name for name in one.masters if name[-1] in "012"]
+    one.unseen.update(wanted[:2])
+    for _ in range(12):
+        action = one.plan()[0]
+        assert isinstance(action, steps.DrainMembers | Wait), action
+        one.perform(action)
+    one.unseen.clear()
+    one.settle()
+    assert len(one.masters) == len(one.members) == 3
+
+
+def test_a_node_that_is_dead_and_not_wanted_is_forgotten_without_ado() -> None:
+    one = made()
+    one.stop(one.workers[1])
+    one.resize(1)
+    one.settle()
+    assert names(one.done) == ["ForgetMembers", "RemoveMachines"]
+
+
+def test_what_is_drained_already_is_replaced_first() -> None:
+    one = made(1, 3)
+    one.upgrade("next")
+    last = one.workers[2]
+    one.members[last] = dataclasses.replace(one.members[last], draining=True)
+    one.settle()
+    assert replaced(one.done)[1] == (last,)
+
+
 def test_a_worker_that_was_promoted_by_hand_becomes_a_worker_again() -> None:
     one = made(1, 2)
     name = one.workers[0]
@@ -279,15 +310,17 @@ class TestHealingOff:
     def test_an_upgrade_goes_no_further_when_a_node_dies_on_the_way(self) -> None:
         one = made(1, 3, auto_healing_enabled="false")
         one.upgrade("next")
-        while len(one.images) < 2 or not one.all_ready:
+        while not (upgraded := [name for name in one.workers if one.machines[name].image == "next"]):
             one.perform(one.plan()[0])
-        upgraded = next(machine.name for machine in one.machines.values() if machine.image == "next")
-        one.stop(upgraded)
+        while not one.all_ready:
+            one.perform(one.plan()[0])
         one.observe()
-        one.done.clear()
-        plan = [one.plan()[0] for _ in range(3)]
-        assert all(isinstance(action, Wait) for action in plan)
-        assert upgraded in plan[0].describe()
+        one.stop(upgraded[0])
+        for _ in range(5):
+            (action,) = one.plan()
+            assert isinstance(action, Wait)
+            one.perform(action)
+        assert action.describe() == f"waiting for {upgraded[0]} before the next is replaced"
 
 
 def test_deleting_leaves_nothing_whatever_was_there() -> None:
