@@ -7,6 +7,7 @@ comes to that step first kill these processes and itself with SIGKILL. Without t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -30,5 +31,7 @@ class Faults:
             self.order.unlink()
         except FileNotFoundError:
             return
-        for pid in (*order["pids"], os.getpid()):
-            os.kill(pid, signal.SIGKILL)
+        for pid in {*order["pids"]} - {os.getpid()}:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)  # last: who is dead kills nobody
