@@ -13,6 +13,8 @@ from stackyard.model import errors
 
 TRANSPORTS = ("https", "http", "ssh", "git")
 MAX_LENGTH = 2048
+REFUSED_NETWORKS = ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "100.100.100.200/32", "0.0.0.0/8", "::/128")
+"""Where clouds keep metadata services, and what no repository is at."""
 
 _SCP_LIKE = re.compile(
     r"(?:(?P<user>[A-Za-z0-9._][A-Za-z0-9._-]*)@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*):(?P<path>[^:].*)"

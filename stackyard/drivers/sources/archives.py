@@ -16,11 +16,14 @@ import re
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from stackyard.drivers.sources.addresses import Gate
 from stackyard.drivers.sources.checks import GzipTarCheck
-from stackyard.drivers.sources.git import Clone
+from stackyard.drivers.sources.git import Errand
+from stackyard.drivers.sources.trees import Part
 from stackyard.drivers.sources.unpack import unpack_archive
 from stackyard.model import errors
 from stackyard.model.ports import Log
@@ -34,9 +37,10 @@ _TEMPORARY = "partial-"
 class SourceFolder:
     """Keeps archives as files named by their sha256; half-written ones of killed processes are removed."""
 
-    def __init__(self, folder: pathlib.Path, fetch_seconds: float = 600.0) -> None:
+    def __init__(self, folder: pathlib.Path, fetch_seconds: float = 600.0, gate: Gate | None = None) -> None:
         self._folder = folder
         self._fetch_seconds = fetch_seconds
+        self._gate = gate or Gate()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._sweep()
 
@@ -50,13 +54,20 @@ class SourceFolder:
 
     def fetch(self, repository: str, revision: str, log: Log) -> tuple[str, str]:
         """Clone a revision and store its tree; return (digest, commit); raises GiveUp with git's own words."""
+        with self._errand(log) as errand, errand.archive(repository, revision) as (stream, commit):
+            return self.put(stream, FETCH_LIMIT), commit
+
+    def put_commit(self, part: Part, log: Log) -> str:
+        """Store the tree of a commit that is here already, with its submodules; return the digest; raises GiveUp."""
+        with self._errand(log) as errand, errand.gathered(part, "") as stream:
+            return self.put(stream, FETCH_LIMIT)
+
+    @contextlib.contextmanager
+    def _errand(self, log: Log) -> Iterator[Errand]:
         with _storage_errors(), self._partial() as workspace:
             workspace.unlink()
             workspace.mkdir(mode=0o700)
-            clone = Clone(workspace, self._fetch_seconds, log)
-            commit = clone.fetch(repository, revision)
-            with clone.archive(commit) as stream:
-                return self.put(stream, FETCH_LIMIT), commit
+            yield Errand(workspace, time.monotonic() + self._fetch_seconds, self._fetch_seconds, self._gate, log)
 
     def unpack(self, digest: str, folder: str) -> None:
         """Write the archive's tree into an empty folder; refuses what would leave it (GiveUp)."""

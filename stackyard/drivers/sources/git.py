@@ -1,170 +1,144 @@
 # SPDX-License-Identifier: Apache-2.0
 """One revision of a git repository, fetched without a checkout, so that no code, hook or filter of it ever runs here.
 
-Called by `archives`. Uses no configuration and no keys of the machine; only the four network transports are allowed.
+Called by `archives` and `repositories`. Only the four network transports are allowed, to addresses that `Gate` allows.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gzip
-import os
+import dataclasses
 import pathlib
 import re
-import shutil
-import signal
-import subprocess
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from typing import BinaryIO, cast
+import urllib.parse
+from collections.abc import Iterator
+from typing import BinaryIO
 
+from stackyard.drivers.sources.addresses import Gate, Reach
+from stackyard.drivers.sources.git_command import Git, GitFailed
+from stackyard.drivers.sources.submodules import Gathering
+from stackyard.drivers.sources.trees import Part, keep_all_files, packed
 from stackyard.model import errors
 from stackyard.model.ports import Log
 from stackyard.model.sources import TRANSPORTS, check_repository, check_revision, without_password
 
-MAX_PACK_KIB = 2 * 1024 * 1024
+MAX_REDIRECTS = 3
 _COMMIT = re.compile(r"[0-9a-f]{4,64}")
-_PASSED_ON = (
-    *("PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "CURL_CA_BUNDLE"),
-    *("http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"),
-)
-# The machine's own keys, agents and configuration must not open doors for a tenant.
-_SSH = (
-    "ssh -F /dev/null -oBatchMode=yes -oConnectTimeout=15 -oStrictHostKeyChecking=accept-new"
-    " -oUserKnownHostsFile=/dev/null -oIdentityAgent=none -oIdentityFile=/dev/null -oLogLevel=ERROR"
-)
-_SETTINGS = (
-    *("-c", "core.hooksPath=/dev/null", "-c", "credential.helper=", "-c", "gc.auto=0"),
-    *("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30", "-c", "advice.detachedHead=false"),
-)
+_MOVED = re.compile(r"returned error: 30[12378]")
+_LOCATION = re.compile(r"Recv header: location: (\S+)", re.IGNORECASE)
+_INFO = "/info/refs?service=git-upload-pack"
+_NO_SUBMODULES = ("--no-recurse-submodules", "--no-write-commit-graph")
+
+
+@dataclasses.dataclass(frozen=True)
+class Errand:
+    """What all fetches of one source share: a folder of our own, the time left, which addresses are allowed."""
+
+    workspace: pathlib.Path
+    deadline: float
+    seconds: float
+    gate: Gate
+    log: Log
+
+    @contextlib.contextmanager
+    def archive(self, repository: str, revision: str) -> Iterator[tuple[BinaryIO, str]]:
+        """Yield the tree of a branch, tag or commit (empty: the default branch) as a gzip'd tar, and its commit."""
+        check_repository(repository)
+        check_revision(revision)
+        self.log(f"Fetching {without_password(repository)} {revision or '(default branch)'}\n")
+        clone = Clone(self, self.workspace / "repository.git")
+        commit = clone.fetch(repository, revision)
+        subject = clone.git.run("log", "-1", "--format=%h %s", commit).encode(errors="replace").decode().strip()
+        self.log(f"Commit {subject[:200]}\n")
+        with self.gathered(Part(clone.git, commit), repository) as stream:
+            yield stream, commit
+
+    @contextlib.contextmanager
+    def gathered(self, part: Part, url: str) -> Iterator[BinaryIO]:
+        """Yield a commit's files with those of its submodules; `url` is what relative ones are relative to."""
+        gathering = Gathering(self.workspace, self._module, self.log)
+        gathering.add(part, url)
+        with packed(gathering.parts, self.workspace) as stream:
+            yield stream
+
+    def _module(self, folder: pathlib.Path, url: str, commit: str) -> Git:
+        clone = Clone(self, folder)
+        clone.fetch(url, commit)
+        return clone.git
 
 
 class Clone:
     """A bare repository in a folder of our own that holds the one revision."""
 
-    def __init__(self, workspace: pathlib.Path, seconds: float, log: Log) -> None:
-        self._git_dir = workspace / "repository.git"
-        self._home = workspace
-        self._deadline = time.monotonic() + seconds
-        self._seconds = seconds
-        self._log = log
+    def __init__(self, errand: Errand, folder: pathlib.Path) -> None:
+        self._errand = errand
+        self.git = Git(folder, errand.workspace, errand.deadline, errand.seconds, TRANSPORTS)
 
     def fetch(self, repository: str, revision: str) -> str:
-        """Fetch branch, tag or commit (empty: the default branch) and return its commit; raises GiveUp, BadInput."""
-        check_repository(repository)
-        check_revision(revision)
-        self._log(f"Fetching {without_password(repository)} {revision or '(default branch)'}\n")
-        self._git("init", "--quiet", "--bare", "--template=", str(self._git_dir))
-        try:
-            commit = self._shallow(repository, revision)
-        except _GitFailed as error:
-            commit = self._whole(repository, revision, error)
-        subject = self._git("log", "-1", "--format=%h %s", commit).strip()
-        self._log(f"Commit {subject[:200]}\n")
-        return commit
-
-    @contextlib.contextmanager
-    def archive(self, commit: str) -> Iterator[BinaryIO]:
-        """Yield the commit's tree as a gzip'd tar: the same commit gives the same bytes, all files, no submodules."""
-        self._note_submodules(commit)
-        attributes = self._git_dir / "info" / "attributes"
-        attributes.parent.mkdir(exist_ok=True)
-        attributes.write_text("* -export-ignore -export-subst\n")  # all files, as they are
-        with tempfile.TemporaryFile(dir=self._home) as packed:
-            command = self._command("archive", "--format=tar", commit)
-            with (
-                subprocess.Popen(command, env=self._env(), stdout=subprocess.PIPE) as process,
-                gzip.GzipFile(filename="", fileobj=packed, mode="wb", compresslevel=1, mtime=0) as target,
-            ):
-                shutil.copyfileobj(cast(BinaryIO, process.stdout), target, 1024 * 1024)
-            if process.returncode:
-                raise errors.GiveUp(f"git could not read the tree of commit {commit[:12]}; is the repository damaged?")
-            packed.seek(0)
-            yield packed
-
-    def _shallow(self, repository: str, revision: str) -> str:
-        self._git("fetch", "--quiet", "--depth=1", "--no-tags", *_NO_SUBMODULES, "--", repository, revision or "HEAD")
-        return self._git("rev-parse", "--verify", "--quiet", "FETCH_HEAD^{commit}").strip()
-
-    def _whole(self, repository: str, revision: str, error: _GitFailed) -> str:
-        """Fetch everything where a server can't give just this: abbreviated commits, old servers."""
-        if not (_COMMIT.fullmatch(revision) or "shallow" in error.output):
-            raise _plain(error, repository, revision)
-        self._log("The server gives no single revision; fetching the whole history\n")
-        try:
-            refs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", "+HEAD:refs/stackyard/head")
-            self._git("fetch", "--quiet", *_NO_SUBMODULES, "--", repository, *refs)
-            name = (revision or "refs/stackyard/head") + "^{commit}"
-            return self._git("rev-parse", "--verify", "--end-of-options", name).strip()
-        except _GitFailed as second:
-            raise _plain(second, repository, revision) from error
-
-    def _note_submodules(self, commit: str) -> None:
-        with contextlib.suppress(_GitFailed):
-            if self._git("ls-tree", "--name-only", commit, ".gitmodules").strip():
-                self._log("Note: the repository has submodules; they are not fetched\n")
-
-    def _command(self, *arguments: str) -> list[str]:
-        return ["git", *_SETTINGS, f"--git-dir={self._git_dir}", *arguments]
-
-    def _git(self, *arguments: str) -> str:
-        # The shell's limit keeps one repository from filling the disk: git stops at the file size.
-        limited = ["sh", "-c", f'ulimit -f {MAX_PACK_KIB * 2}; exec "$@"', "sh", *self._command(*arguments)]
-        process = subprocess.Popen(
-            limited,
-            env=self._env(),
-            cwd=self._home,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,
+        """Fetch branch, tag or commit (empty: the default branch) and return its commit; raises GiveUp."""
+        self.git.run("init", "--quiet", "--bare", "--template=", str(self.git.git_dir))
+        keep_all_files(self.git.git_dir)
+        for _ in range(MAX_REDIRECTS):
+            reach = self._errand.gate.reach(repository)
+            try:
+                return self._fetch(reach, repository, revision)
+            except GitFailed as error:
+                moved = self._moved(reach, repository) if _MOVED.search(error.output) else ""
+                if not moved:
+                    raise _plain(error, repository, revision) from error
+                self._errand.log(f"{without_password(repository)} leads to {without_password(moved)}\n")
+                repository = moved
+        raise errors.GiveUp(
+            f"git can't fetch {without_password(repository)}: it leads on and on; give the last address"
         )
+
+    def _fetch(self, reach: Reach, repository: str, revision: str) -> str:
         try:
-            output, complaint = process.communicate(timeout=max(0.1, self._deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            raise errors.GiveUp(
-                f"git did not finish within {self._seconds:g} seconds; is the repository very large?"
-            ) from None
-        finally:
-            _end(process)
-        if process.returncode:
-            raise _GitFailed(complaint, arguments)
-        return output
+            return self._shallow(reach, revision)
+        except GitFailed as error:
+            # Not all servers can give just this: abbreviated commits, old servers
+            if not (_COMMIT.fullmatch(revision) or "shallow" in error.output) or _MOVED.search(error.output):
+                raise
+            self._errand.log("The server gives no single revision; fetching the whole history\n")
+            return self._whole(reach, revision)
 
-    def _env(self) -> dict[str, str]:
-        passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        return passed | {
-            "HOME": str(self._home),
-            "LC_ALL": "C.UTF-8",
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": "/dev/null",
-            "GIT_ATTR_NOSYSTEM": "1",
-            "GIT_ALLOW_PROTOCOL": ":".join(TRANSPORTS),
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_ASKPASS": "true",
-            "GIT_SSH_COMMAND": _SSH,
-        }
+    def _shallow(self, reach: Reach, revision: str) -> str:
+        self._reached(reach, "--depth=1", "--no-tags", *_NO_SUBMODULES, "--", reach.url, revision or "HEAD")
+        return self.git.run("rev-parse", "--verify", "--quiet", "FETCH_HEAD^{commit}").strip()
 
+    def _whole(self, reach: Reach, revision: str) -> str:
+        refs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", "+HEAD:refs/stackyard/head")
+        self._reached(reach, *_NO_SUBMODULES, "--", reach.url, *refs)
+        name = (revision or "refs/stackyard/head") + "^{commit}"
+        return self.git.run("rev-parse", "--verify", "--end-of-options", name).strip()
 
-_NO_SUBMODULES = ("--no-recurse-submodules", "--no-write-commit-graph")
+    def _reached(self, reach: Reach, *arguments: str) -> None:
+        self.git.run("fetch", "--quiet", *arguments, settings=reach.settings, extra=reach.extra)
 
-
-class _GitFailed(Exception):
-    def __init__(self, output: str, arguments: Sequence[str]) -> None:
-        super().__init__(output)
-        self.output = output
-        self.arguments = arguments
-
-    def last_line(self) -> str:
-        lines = [line.strip() for line in self.output.splitlines() if line.strip()]
-        telling = [line for line in lines if line.lower().startswith(("fatal:", "error:", "remote:", "ssh:"))]
-        return (telling or lines or ["git said nothing"])[-1]
+    def _moved(self, reach: Reach, repository: str) -> str:
+        """Return where a server sends us; the next address is judged like the first."""
+        said = {**reach.extra, "GIT_TRACE_CURL": "1", "GIT_TRACE_CURL_NO_DATA": "1"}
+        try:
+            self.git.run("ls-remote", reach.url, "HEAD", settings=reach.settings, extra=said)
+        except GitFailed as error:
+            found = _LOCATION.search(error.output)
+            return _target(repository, found[1]) if found else ""
+        return ""
 
 
-def _plain(error: _GitFailed, repository: str, revision: str) -> errors.GiveUp:
+def _target(repository: str, location: str) -> str:
+    """Return the repository that a redirect of its `info/refs` means; a login stays with its own host."""
+    there = urllib.parse.urlsplit(urllib.parse.urljoin(f"{repository.rstrip('/')}{_INFO}", location))
+    here = urllib.parse.urlsplit(repository)
+    login = here.netloc.rpartition("@")[0]
+    url = there.geturl().removesuffix(_INFO)
+    if login and there.hostname == here.hostname and there.scheme in ("https", here.scheme):
+        url = url.replace("://", f"://{login}@", 1)
+    check_repository(url)
+    return url
+
+
+def _plain(error: GitFailed, repository: str, revision: str) -> errors.GiveUp:
     words = without_password(error.last_line().replace(repository, without_password(repository)))
     if "find remote ref" in error.output or "Needed a single revision" in error.output or "not our ref" in error.output:
         check = f"check that branch, tag or commit {revision or 'HEAD'!r} exists"
@@ -173,11 +147,3 @@ def _plain(error: _GitFailed, repository: str, revision: str) -> errors.GiveUp:
     else:
         check = "check the address, and that the repository is public and can be reached from the platform"
     return errors.GiveUp(f"git can't fetch {without_password(repository)}: {words}; {check}")
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """Kill git with all its helpers; harmless when they have ended."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
