@@ -43,6 +43,7 @@ lint:  ## Check form, types and the direction of imports.
 
 bench:  ## Measure the figures that count, each beside its floor.
 	@tools/bootstrap.sh --test
+	@tools/bootstrap.sh --oracle
 	@$(PYTHON) -m tools.bench
 
 clean:  ## Remove what was made in this folder (the platform's own data: stackyard down --purge).

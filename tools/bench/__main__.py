@@ -13,7 +13,7 @@ import tempfile
 from rich.console import Console
 from rich.table import Table
 
-from tools.bench import cluster, healing, listing, many, memory, push
+from tools.bench import api, cluster, healing, many, memory, push
 from tools.bench.platform import Platform
 
 MEASURES = {
@@ -22,7 +22,7 @@ MEASURES = {
     "heal": healing.measure,
     "many": many.measure,
     "push": push.measure,
-    "listing": listing.measure,
+    "api": api.measure,
     "memory": memory.measure,
 }
 
