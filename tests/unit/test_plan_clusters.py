@@ -365,6 +365,7 @@ def test_a_machine_without_a_word_on_its_image_is_not_replaced() -> None:
     assert one.plan() == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=6), st.data())
 def test_any_sequence_of_sizes_converges(sizes: list[int], data: st.DataObject) -> None:
     one = world(workers=sizes[0])
