@@ -6,6 +6,7 @@ Used by the tests of clusters on the whole platform; knows nothing of applicatio
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 import time
@@ -253,3 +254,13 @@ def load(host: Host, client: docker.DockerClient) -> str:
 def generation(node: Container) -> str:
     """Tell which of the two images of nodes this one is made of: first or second."""
     return inside(node, "cat /etc/stackyard-generation 2>/dev/null || echo first")[1].strip()
+
+
+def destroy(*nodes: Container) -> None:
+    """Remove nodes and all that they stored."""
+    for node in nodes:
+        node.remove(force=True)
+    for node in nodes:
+        for mount in node.attrs["Mounts"]:
+            with contextlib.suppress(docker.errors.NotFound):
+                node.client.volumes.get(mount["Name"]).remove(force=True)

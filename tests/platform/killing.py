@@ -37,6 +37,7 @@ class Killer:
     def __init__(self, state_dir: str) -> None:
         self.state_dir = state_dir
         self.order = pathlib.Path(state_dir) / "run" / "kill-at"
+        self._armed: list[psutil.Process] = []
 
     @property
     def done(self) -> bool:
@@ -50,6 +51,7 @@ class Killer:
         """Ask for something, and kill at each moment of these steps, one after the other."""
         first, *others = moments(*steps)
         self.arrange(first)
+        assert self._armed, "nobody is to die"
         ask()
         for moment in others:
             self.await_death()
@@ -71,6 +73,8 @@ class Killer:
         while not self.done:
             assert time.monotonic() < deadline, f"nobody came to {self.order.read_text()}"
             time.sleep(0.02)
+        gone, alive = psutil.wait_procs(self._armed, timeout=10)
+        assert not alive, f"after {len(gone)} deaths these live: {alive}"
 
     def victims(self) -> list[int]:
         """Return the processes of API and workers; none while some of them are missing."""
@@ -91,3 +95,4 @@ class Killer:
         draft = self.order.with_suffix(".draft")
         draft.write_text(json.dumps({"at": moment, "pids": pids}))
         draft.replace(self.order)
+        self._armed = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]

@@ -6,6 +6,7 @@ Each time the cluster says so and comes back to what was asked for, and nothing 
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import threading
 import time
@@ -15,7 +16,7 @@ import docker.errors
 import pytest
 from docker.models.containers import Container
 
-from tests.platform.clusters import NEXT_IMAGE, Api, Host, address, generation, inside, member_ids, until
+from tests.platform.clusters import NEXT_IMAGE, Api, Host, address, destroy, generation, inside, member_ids, until
 
 pytestmark = [pytest.mark.platform, pytest.mark.engine, pytest.mark.timeout(600)]
 
@@ -33,17 +34,13 @@ def remove(node: Container) -> None:
     node.remove(force=True)
 
 
-def destroy(node: Container) -> None:
-    """Remove a node and all that it stored."""
-    volumes = [mount["Name"] for mount in node.attrs["Mounts"] if mount["Type"] == "volume"]
-    node.remove(force=True)
-    for name in volumes:
-        with contextlib.suppress(docker.errors.NotFound):
-            node.client.volumes.get(name).remove(force=True)  # type: ignore[union-attr]
-
-
 Blow = Callable[[Container], None]
-BLOWS = (kill, remove, destroy)
+
+
+def blows(*quick: Blow) -> pytest.MarkDecorator:
+    """Return a test's parameters: all blows, of which only the quick ones are for every run."""
+    chosen = [pytest.param(blow, marks=() if blow in quick else pytest.mark.slow) for blow in (kill, remove, destroy)]
+    return pytest.mark.parametrize("blow", chosen, ids=lambda blow: blow.__name__)
 
 
 class Health(threading.Thread):
@@ -110,7 +107,7 @@ def small(api: Api) -> Iterator[str]:
     api.remove(made)
 
 
-@pytest.mark.parametrize("blow", BLOWS, ids=lambda blow: blow.__name__)
+@blows(kill, destroy)
 def test_a_worker_dies(api: Api, host: Host, small: str, blow: Blow, tell: Callable[[str], None]) -> None:
     before = host.belongings()
     seconds = strike(api, host, small, (1, 1), blow, *host.nodes(small, "worker"))
@@ -118,7 +115,7 @@ def test_a_worker_dies(api: Api, host: Host, small: str, blow: Blow, tell: Calla
     assert host.belongings() == before
 
 
-@pytest.mark.parametrize("blow", BLOWS, ids=lambda blow: blow.__name__)
+@blows(remove)
 def test_the_only_manager_dies(api: Api, host: Host, small: str, blow: Blow, tell: Callable[[str], None]) -> None:
     """What the cluster knew is in the manager's data: with it gone, a new cluster of the same nodes is formed."""
     before = host.belongings()
@@ -130,6 +127,7 @@ def test_the_only_manager_dies(api: Api, host: Host, small: str, blow: Blow, tel
         assert member_ids(host.nodes(small, "master")[0]) == ids
 
 
+@pytest.mark.slow
 def test_all_nodes_die_at_once(api: Api, host: Host, small: str, tell: Callable[[str], None]) -> None:
     seconds = strike(api, host, small, (1, 1), kill, *host.nodes(small))
     tell(f"all nodes: whole again after {seconds:.1f} s")
@@ -151,7 +149,7 @@ def leader_last(host: Host, cluster: str) -> list[Container]:
     return sorted(nodes, key=lambda node: str(node.name) in leader)
 
 
-@pytest.mark.parametrize("blow", BLOWS, ids=lambda blow: blow.__name__)
+@blows(kill)
 def test_a_manager_of_three_dies(api: Api, host: Host, quorum: str, blow: Blow, tell: Callable[[str], None]) -> None:
     *_, leader = leader_last(host, quorum)
     before = host.belongings()
@@ -186,26 +184,42 @@ def test_healing_may_be_switched_off(api: Api, host: Host) -> None:
     api.remove(cluster)
 
 
-def hit_soon(host: Host, cluster: str, known: set[str], after: float) -> threading.Thread:
+@contextlib.contextmanager
+def hitting(host: Host, cluster: Callable[[], str], known: set[str], after: float) -> Iterator[None]:
     """Kill the first node that appears beside the known ones, `after` seconds after it was seen."""
 
-    def work() -> None:
-        victim = until(lambda: next((node for node in host.nodes(cluster) if node.name not in known), None))
-        time.sleep(after)
-        with contextlib.suppress(docker.errors.APIError):  # not yet started: that is another's case
-            victim.kill()
+    def fresh() -> Container | None:
+        nodes = host.nodes(cluster()) if cluster() else []
+        return next((node for node in nodes if node.name not in known), None)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    return thread
+    def work() -> None:
+        victim = until(fresh)
+        time.sleep(after)
+        until(lambda: struck(victim))
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        hit = pool.submit(work)
+        yield
+        hit.result()
+
+
+def struck(node: Container) -> bool:
+    """Kill a node; tell whether it ran, since only what has been started can be killed."""
+    try:
+        node.kill()
+    except docker.errors.APIError:
+        return False
+    return True
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [0.0, 0.7, 1.5])
 def test_a_node_dies_while_the_cluster_is_made(api: Api, host: Host, after: float) -> None:
     before = host.belongings()
-    cluster = api.create("faults-early", nodes=1)
-    hit_soon(host, cluster, set(), after).join()
+    made: list[str] = []
+    with hitting(host, lambda: "".join(made), set(), after):
+        made.append(api.create("faults-early", nodes=1))
+    cluster = made[0]
     until(lambda: api.settled(cluster), HEAL_SECONDS)
     until(lambda: api.healthy(cluster), HEAL_SECONDS)
     until(lambda: host.is_whole(cluster, 1, 1), HEAL_SECONDS)
@@ -216,8 +230,8 @@ def test_a_node_dies_while_the_cluster_is_made(api: Api, host: Host, after: floa
 @pytest.mark.slow
 def test_nodes_die_while_the_cluster_is_resized(api: Api, host: Host, small: str) -> None:
     known = {str(node.name) for node in host.nodes(small)}
-    api.resize(small, 2)
-    hit_soon(host, small, known, 0.7).join()
+    with hitting(host, lambda: small, known, 0.7):
+        api.resize(small, 2)
     until(lambda: api.settled(small) and host.is_whole(small, 1, 2), HEAL_SECONDS)
     host.nodes(small, "worker")[0].kill()
     api.resize(small, 1)
@@ -230,9 +244,7 @@ def test_nodes_die_while_the_cluster_is_upgraded(api: Api, host: Host, small: st
     template = api.template("sytest-next", NEXT_IMAGE)
     api.upgrade(small, template)
     until(lambda: sum(generation(node) == "second" for node in running(host, small)) == 1, HEAL_SECONDS)
-    for node in running(host, small):
-        with contextlib.suppress(docker.errors.APIError):
-            node.kill()
+    assert all(struck(node) for node in running(host, small))
     until(lambda: api.settled(small), HEAL_SECONDS)
     until(lambda: host.is_whole(small, 1, 1) and api.healthy(small), HEAL_SECONDS)
     assert {generation(node) for node in host.nodes(small)} == {"second"}
@@ -249,12 +261,12 @@ def test_a_cluster_goes_while_its_nodes_die(api: Api, host: Host) -> None:
     nodes = host.nodes(cluster)
     api.answer("DELETE", f"/clusters/{cluster}")
     for node in nodes:
-        with contextlib.suppress(docker.errors.APIError):
-            node.kill()
+        struck(node)
     until(lambda: api.show(cluster) is None)
     assert host.belongings() == before
 
 
+@pytest.mark.slow
 def test_a_node_that_hangs_is_seen(api: Api, host: Host, small: str) -> None:
     """Its machine runs and its engine is silent: the cluster is not called healthy."""
     (worker,) = host.nodes(small, "worker")

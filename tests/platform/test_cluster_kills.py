@@ -6,11 +6,13 @@ After each part of that life: all that was asked for, and nothing else, neither 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 
 import pytest
 
-from tests.platform.clusters import NEXT_IMAGE, Api, Host, generation, member_ids, until
+from stackyard.model.plan import Action, Wait, cluster_steps
+from tests.platform.clusters import NEXT_IMAGE, Api, Host, destroy, generation, member_ids, until
 from tests.platform.killing import Killer
 
 pytestmark = [pytest.mark.platform, pytest.mark.engine, pytest.mark.timeout(600)]
@@ -20,7 +22,20 @@ GROWTH = ("AddMachines", "JoinMachines")
 SHRINKING = ("DrainMembers", "ForgetMembers", "RemoveMachines")
 UPGRADE = ("DrainMembers", "ReplaceMachines", "AddMachines", "UpdateMembers")
 ROTATION = ("MakeAuthority",)
+HEALING = ("ForgetMembers", "JoinMachines")
+RECOVERY = ("AddMachines", "RecoverCluster", "ForgetMembers", "JoinMachines")
 REMOVAL = ("RemoveMachines", "RemoveNetwork")
+SCENARIOS = (CREATION, GROWTH, SHRINKING, UPGRADE, ROTATION, HEALING, RECOVERY, REMOVAL)
+
+
+def test_no_step_is_left_out() -> None:
+    actions = inspect.getmembers(cluster_steps, inspect.isclass)
+    steps = {
+        name
+        for name, kind in actions
+        if issubclass(kind, Action) and not issubclass(kind, Wait) and not name.startswith("_")
+    } - {"Action"}
+    assert {step for scenario in SCENARIOS for step in scenario} == steps
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +82,26 @@ def test_upgrade(api: Api, host: Host, killer: Killer, cluster: str) -> None:
     assert {generation(node) for node in host.nodes(cluster)} == {"second"}
 
 
+@pytest.mark.slow
 def test_rotation(api: Api, host: Host, killer: Killer, cluster: str) -> None:
     killer.through(lambda: api.call("PATCH", f"/certificates/{cluster}"), *ROTATION)
     until(lambda: api.settled(cluster))
     host.check_whole(cluster, managers=1, workers=1)
+
+
+@pytest.mark.slow
+def test_healing(api: Api, host: Host, killer: Killer, cluster: str) -> None:
+    """A worker comes back without its data, so the swarm has to forget it and to take it in anew."""
+    killer.through(lambda: destroy(*host.nodes(cluster, "worker")), *HEALING)
+    until(lambda: host.is_whole(cluster, 1, 1) and api.healthy(cluster))
+
+
+@pytest.mark.slow
+def test_recovery(api: Api, host: Host, killer: Killer, before: list[str]) -> None:
+    made = api.made("killed-quorum", nodes=0, managers=3)
+    killer.through(lambda: destroy(*host.nodes(made)[:2]), *RECOVERY)
+    until(lambda: host.is_whole(made, 3, 0) and api.healthy(made), 240)
+    api.remove(made)
 
 
 def test_removal_of_a_cluster(api: Api, host: Host, killer: Killer, before: list[str], cluster: str) -> None:
