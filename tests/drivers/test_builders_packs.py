@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sample applications of every language pack, built for real, served, and changed."""
 
+import json
 import pathlib
 import re
 import shutil
@@ -14,7 +15,9 @@ import pytest
 import requests
 from builders_rig import Bench, client
 
+from stackyard.drivers.builders import Limits
 from stackyard.local import images
+from stackyard.model import errors
 
 pytestmark = pytest.mark.engine
 
@@ -108,7 +111,7 @@ def test_a_lock_file_that_disagrees(tmp_path: pathlib.Path, registry: loopback_r
 def test_a_failing_build_script(tmp_path: pathlib.Path, registry: loopback_registry.LoopbackRegistry) -> None:
     bench = sample("nodejs-site", tmp_path, registry)
     (bench.folder / "package.json").write_text('{"scripts": {"build": "mkdir elsewhere"}}')
-    with pytest.raises(errors.GiveUp, match="the application can't be built .* let the build script write to dist"):
+    with pytest.raises(errors.GiveUp, match=r"the application can't be built .* let the build script write to dist"):
         bench.push()
 
 

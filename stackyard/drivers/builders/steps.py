@@ -21,14 +21,15 @@ from stackyard.drivers.builders.engine import BuildNode
 from stackyard.drivers.builders.images import Images, Made
 from stackyard.drivers.builders.layers import Layer, add_layers
 from stackyard.drivers.builders.limits import Limits
-from stackyard.drivers.builders.output import Output
-from stackyard.drivers.builders.plans import CACHE, PROJECT, VOLUME, Step
+from stackyard.drivers.builders.output import TAIL_LINES, Output
+from stackyard.drivers.builders.plans import CACHE, PROJECT, VOLUME, Cure, Step
 from stackyard.drivers.builders.workroom import RESULT, USER, Ended, Workroom, workroom
 from stackyard.model import errors
 from stackyard.model.ports import BuildRequest, Log
 
 VERSION = 3  # part of every key: raise it when what was made before is to be made anew
 CACHE_MIB = 2048
+_SAID = 6
 _EXPORTS = f"export HOME=/home/{USER} CI=true"
 TAG = "stackyard-deps"
 _NO_COMPILER = re.compile(
@@ -191,7 +192,8 @@ class Work:
 
     def _failure(self, ended: Ended, output: Output) -> errors.GiveUp:
         tail, kind = output.memory(), errors.GiveUp
-        known = next((cure.advice for cure in self.step.cures if re.search(cure.pattern, tail)), "")
+        cure = next((cure for cure in self.step.cures if re.search(cure.pattern, tail)), None)
+        known = cure.advice if cure else ""
         if ended.out_of_memory:
             known = f"it ran out of the {self.shop.limits.memory_bytes >> 20} MiB of memory that a build may use"
         elif _NO_COMPILER.search(tail):
@@ -202,7 +204,14 @@ class Work:
             known = _REACH.format(tool=self.step.tool)
         cause = f"; {known}" if known else ""
         reason = f"{self.step.subject} can't be {self.step.verb} ({self.step.tool} ended with {ended.status}{cause})"
-        return kind(f"{reason}\nIts output ends:\n{output.tail()}")
+        return kind(f"{reason}\n{_said(tail, cure)}Its output ends:\n{output.tail()}")
+
+
+def _said(text: str, cure: Cure | None) -> str:
+    """Return the first lines in which a tool says what is wrong, where more than its output's end follows them."""
+    lines = text.splitlines()
+    at = next((number for number, line in enumerate(lines) if cure and re.search(cure.pattern, line)), len(lines))
+    return "It said:\n" + "\n".join(lines[at : at + _SAID]) + "\n" if at < len(lines) - TAIL_LINES else ""
 
 
 class _NoCompilerError(errors.GiveUp):

@@ -48,6 +48,7 @@ def plan(tree: Tree, found: str) -> Plan:
             subject="the application",
             tool="go build",
             command=(
+                f"if [ ! -d {CACHE}/go-build ]; then cp -R /opt/go-build {CACHE}/; fi\n"
                 f"export CGO_ENABLED=0 GOCACHE={CACHE}/go-build GOMODCACHE={CACHE}/go-mod"
                 f" GOFLAGS='-modcacherw -trimpath -buildvcs=false'\ngo build -o bin/ {' '.join(packages)}"
             ),
