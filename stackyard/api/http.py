@@ -41,8 +41,8 @@ def create_app(services: Services, authenticate: pipeline.Wrap | None = None) ->
     policy = Policy(services.conf, (*policies.RULES, *application_deployment.RULES), policies.EVERYWHERE)
     for family in (FRONT, *FAMILIES):
         for number, route in enumerate(family.served(services.conf)):
-            _add(app, family, f"{family.name}-{number}", route, _view(services, policy, family, route))
-    public = [path for family, route in all_routes() if route.rule is None for path in _paths(family, route)]
+            _add(app, family.prefix, f"{family.name}-{number}", route, _view(services, policy, family, route))
+    public = [family.prefix + route.path for family, route in all_routes() if route.rule is None]
     return pipeline.build(app.wsgi_app, FAMILIES, public, authenticate or pipeline.keystone(services.conf))
 
 
@@ -86,16 +86,9 @@ FRONT = Family(
 )
 
 
-def _add(app: flask.Flask, family: Family, name: str, route: Route, view: View) -> None:
-    for path in _paths(family, route):
-        rule = path.replace("{", "<").replace("}", ">")
-        app.add_url_rule(rule, name, view, methods=[route.method], provide_automatic_options=False)
-
-
-def _paths(family: Family, route: Route) -> list[str]:
-    """Return the paths of a route: as it is, and without the version that is implied."""
-    short = route.path.removeprefix(family.implied) if route.path.startswith(f"{family.implied}/") else route.path
-    return list(dict.fromkeys((family.prefix + route.path, family.prefix + short)))
+def _add(app: flask.Flask, prefix: str, name: str, route: Route, view: View) -> None:
+    path = prefix + route.path.replace("{", "<").replace("}", ">")
+    app.add_url_rule(path, name, view, methods=[route.method], provide_automatic_options=False)
 
 
 def _view(services: Services, policy: Policy, family: Family, route: Route) -> View:

@@ -4,9 +4,10 @@
 From the outside in:
 
 1. request id    first, so that whatever answers carries `X-OpenStack-Request-Id` and logs can name it;
-2. refusals      around identity, to tell Keystone's refusals in the words of the API that was asked;
-3. identity      validates the token with Keystone; public paths (versions, the health check) pass by it;
-4. the routes    version, schema, look-up, policy, handler (see `dispatch`). Sizes are limited where bodies are
+2. version       a path that leaves out the version that is implied is completed, so that all below sees it whole;
+3. refusals      around identity, to tell Keystone's refusals in the words of the API that was asked;
+4. identity      validates the token with Keystone; public paths (versions, the health check) pass by it;
+5. the routes    version, schema, look-up, policy, handler (see `dispatch`). Sizes are limited where bodies are
                  read, since an archive may be larger than JSON.
 """
 
@@ -44,7 +45,7 @@ def build(app: WSGI, families: Sequence[Family], public: Sequence[str], authenti
     """Return the application with everything around it; `public` are the paths that need no token."""
     guarded = _refusals(authenticate(_reached(app)), families)
     routed = _by_path(app, guarded, frozenset(path.rstrip("/") for path in public))
-    return request_id.RequestId(routed)  # type: ignore[no-any-return]
+    return request_id.RequestId(_completed(routed, families))  # type: ignore[no-any-return]
 
 
 def keystone(conf: cfg.ConfigOpts) -> Wrap:
@@ -176,6 +177,19 @@ def _by_path(app: WSGI, guarded: WSGI, public: frozenset[str]) -> WSGI:
         return app(environ, start_response)
 
     return choose
+
+
+def _completed(app: WSGI, families: Sequence[Family]) -> WSGI:
+    def complete(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "/")
+        family = family_of(families, path)
+        if family and family.implied:
+            rest = path.removeprefix(family.prefix)
+            if rest.strip("/") and not f"{rest}/".startswith(f"{family.implied}/"):
+                environ["PATH_INFO"] = family.prefix + family.implied + rest
+        return app(environ, start_response)
+
+    return complete
 
 
 def family_of(families: Sequence[Family], path: str) -> Family | None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from tests.api.signing import signing_request
 from tests.api.world import OTHER, World
 
 BASE = "/container-infra/v1"
@@ -88,24 +86,19 @@ def test_a_refusal_names_the_field_as_it_was_sent(old: World) -> None:
     assert answer.json["errors"][0]["title"] == "baymodel_id is required"
 
 
-def request() -> str:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "me")])
-    made = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
-    return made.public_bytes(serialization.Encoding.PEM).decode()
-
-
 def test_certificates_of_a_bay(old: World) -> None:
     uuid = old.call("POST", f"{BASE}/bays", {"name": "b", "baymodel_id": "m"}).json["uuid"]
     old.ready(uuid)
     shown = old.call("GET", f"{BASE}/certificates/b")
     assert (shown.status_code, shown.json["bay_uuid"], shown.json["cluster_uuid"]) == (200, uuid, uuid)
     for field in ("bay_uuid", "cluster_uuid"):
-        signed = old.call("POST", f"{BASE}/certificates", {field: uuid, "csr": request()})
+        signed = old.call("POST", f"{BASE}/certificates", {field: uuid, "csr": signing_request()})
         assert signed.status_code == 201
         assert x509.load_pem_x509_certificate(signed.json["pem"].encode())
-    assert old.call("POST", f"{BASE}/certificates", {"csr": request()}).status_code == 400
-    assert old.call("POST", f"{BASE}/certificates", {"bay_uuid": uuid, "csr": request()}, OTHER).status_code == 400
+    assert old.call("POST", f"{BASE}/certificates", {"csr": signing_request()}).status_code == 400
+    assert (
+        old.call("POST", f"{BASE}/certificates", {"bay_uuid": uuid, "csr": signing_request()}, OTHER).status_code == 400
+    )
 
 
 def test_another_projects_bays_do_not_exist(old: World) -> None:

@@ -85,7 +85,8 @@ class Engine:
 class World:
     """The API in a folder of its own."""
 
-    def __init__(self, folder: pathlib.Path, **rules: Any) -> None:
+    def __init__(self, folder: pathlib.Path, *switches: str, **rules: Any) -> None:
+        """Serve with these options of `[api]` switched on, by these rules."""
         made = (folder / "stackyard.db").exists()
         ensure_key(folder / "secret.key")
         self.conf = cfg.ConfigOpts()
@@ -93,6 +94,8 @@ class World:
         self.conf([], project="stackyard", default_config_files=[])
         self.conf.set_override("max_body_mb", 1, "api")
         self.conf.set_override("state_dir", str(folder))
+        for name in switches:
+            self.conf.set_override(name, True, "api")
         self.store = Store(f"sqlite:///{folder}/stackyard.db")
         if not made:
             self.store.migrate()
