@@ -13,7 +13,7 @@ from stackyard.model import errors
 from stackyard.model.applications import Application, Deployment, Release
 from stackyard.model.builds import Build
 from stackyard.model.clusters import Cluster
-from stackyard.model.phase import IN_PROGRESS, Phase, Trigger
+from stackyard.model.phase import ENDING, IN_PROGRESS, Phase, Trigger
 from stackyard.model.records import Caller, Event
 from stackyard.store import Page, Store, Transaction
 
@@ -39,6 +39,11 @@ class Applications:
         """Return one by id or name; raises NotFound."""
         with self.store.reading() as tx:
             return visible(tx.applications, caller, ident)
+
+    def projects_with(self, ident: str) -> set[str]:
+        """Return the ids of the projects that have an application of this id or name; for those who sign in only."""
+        with self.store.reading() as tx:
+            return tx.applications.projects_with(ident)
 
     def progress(self, apps: Sequence[Application]) -> Progress:
         """Return what is under way for these applications: three small look-ups each, however long their history."""
@@ -137,7 +142,7 @@ def _progress(tx: Transaction, apps: Sequence[Application]) -> Progress:
 def living(tx: Transaction, caller: Caller, ident: str) -> Application:
     """Return an application that nobody has asked to destroy; raises NotFound, Conflict."""
     app = visible(tx.applications, caller, ident)
-    if app.phase in (Phase.DELETING, Phase.DELETE_FAILED):
+    if app.phase in ENDING:
         raise errors.Conflict(f"application {app.name} is being destroyed")
     return app
 

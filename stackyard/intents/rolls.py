@@ -15,7 +15,7 @@ from stackyard.intents.nodegroups import begin, image, meant
 from stackyard.intents.rules import Rules, visible
 from stackyard.model import errors
 from stackyard.model.clusters import Cluster, ClusterTemplate, NodeGroup
-from stackyard.model.phase import Phase, Trigger
+from stackyard.model.phase import ENDING, Phase, Trigger
 from stackyard.model.records import Caller
 from stackyard.store import Store, Transaction
 
@@ -103,7 +103,7 @@ def _concerned(
     named = meant(groups, ident)
     if named.is_default:
         before = {group.image_id for group in groups if group.is_default}
-        living = [group for group in groups if group.phase not in (Phase.DELETING, Phase.DELETE_FAILED)]
+        living = [group for group in groups if group.phase not in ENDING]
         return [group for group in living if group.is_default or group.image_id in before]
     if wanted.id != cluster.template_id:
         own = tx.templates.get(cluster.template_id).name

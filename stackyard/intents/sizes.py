@@ -13,7 +13,7 @@ from typing import Any
 
 from stackyard.model import errors
 from stackyard.model.clusters import MASTER, Cluster, NodeGroup, node_name, numbers
-from stackyard.model.phase import Phase, Trigger, after
+from stackyard.model.phase import ENDING, Trigger, after
 from stackyard.model.records import utcnow
 from stackyard.store import Transaction
 
@@ -32,7 +32,7 @@ def pins(tx: Transaction, cluster: Cluster) -> Pins:
 
 def moved(group: NodeGroup, trigger: Trigger) -> dict[str, Any]:
     """Return what a change or delete does to a group's state; raises Conflict when its phase forbids it."""
-    if trigger is Trigger.CHANGE and group.phase in (Phase.DELETING, Phase.DELETE_FAILED):
+    if trigger is Trigger.CHANGE and group.phase in ENDING:
         raise errors.Conflict(f"nodegroup {group.name} is being deleted")
     return {"phase": after(group.phase, trigger), "status_reason": None, "updated_at": utcnow()}
 

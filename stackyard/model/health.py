@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from stackyard.model import clusters
 from stackyard.model.clusters import MASTER, Cluster, ClusterObserved, Node, NodeGroup
-from stackyard.model.phase import Phase
+from stackyard.model.phase import ENDING, Phase
 from stackyard.model.plan.cluster_picture import Picture
 from stackyard.model.plan.cluster_steps import Seen
 from stackyard.model.plan.clusters import wanted_machines
@@ -42,7 +42,7 @@ def noted(cluster: Cluster, groups: Sequence[NodeGroup], seen: Seen) -> ClusterO
 def faults(cluster: Cluster, group: NodeGroup) -> dict[str, str]:
     """Return the nodes of a group that are not as wanted, each with the reason, as last observed."""
     nodes = {node.name: node for node in cluster.observed.nodes if node.group_id == group.id}
-    if group.phase in (Phase.DELETING, Phase.DELETE_FAILED):
+    if group.phase in ENDING:
         return dict.fromkeys(nodes, "it is not gone yet")
     wanted = [clusters.node_name(cluster, group, number) for number in clusters.numbers(group)]
     told = {name: cluster.observed.health_reason.get(f"{name}.Ready", "False: it was not made") for name in wanted}

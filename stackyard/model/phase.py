@@ -61,6 +61,8 @@ TRANSITIONS: dict[tuple[Phase, Trigger], Phase] = {
 
 IN_PROGRESS = frozenset({_C, _U, _D})
 FAILED = frozenset({_CF, _UF, _DF})
+ENDING = frozenset({_D, _DF})
+"""What goes is not kept because it once took too long."""
 
 
 def after(phase: Phase, trigger: Trigger) -> Phase:

@@ -7,9 +7,9 @@ import dataclasses
 from collections.abc import Sequence
 
 from stackyard.model.applications import Application
-from stackyard.model.phase import Phase
+from stackyard.model.phase import ENDING, Phase
 from stackyard.model.plan import Action, Wait
-from stackyard.model.ports import Registry, Sources
+from stackyard.model.ports import GitRepositories, Registry, Sources
 from stackyard.store import Store, Transaction
 from stackyard.store.applications import Applications as Rows
 from stackyard.worker.reconciler import Change, Passive
@@ -40,10 +40,11 @@ def image_prefix(app: Application) -> str:
 class Applications(Passive):
     """The noun application for the loop."""
 
-    def __init__(self, store: Store, registry: Registry, sources: Sources) -> None:
+    def __init__(self, store: Store, registry: Registry, sources: Sources, repositories: GitRepositories) -> None:
         self.store = store
         self.registry = registry
         self.sources = sources
+        self.repositories = repositories
 
     def rows(self, tx: Transaction) -> Rows:
         """Return the repository of applications."""
@@ -51,7 +52,7 @@ class Applications(Passive):
 
     def observe(self, record: Application) -> Seen:
         """Look for deployments and builds under way, and for archives of this application alone."""
-        if record.phase is not Phase.DELETING:
+        if record.phase not in ENDING:
             return Seen()
         with self.store.reading() as tx:
             builds = tx.builds.list(app_id=record.id)
@@ -63,17 +64,18 @@ class Applications(Passive):
 
     def plan(self, record: Application, seen: Seen) -> Sequence[Action]:
         """Wait for deployments, then remove what was made for the application."""
-        if record.phase is not Phase.DELETING:
+        if record.phase not in ENDING:
             return []
         if seen.dependents:
             return [Wait("waiting for its deployment to be removed", 0.2)]
         return [] if record.extra.get("cleared") else [RemoveArtifacts(seen.digests)]
 
     def act(self, action: Action, record: Application, seen: Seen) -> Change[Application]:
-        """Remove images and archives."""
+        """Remove images, archives and the git repository."""
         self.registry.delete(image_prefix(record))
         for digest in seen.digests:
             self.sources.delete(digest)
+        self.repositories.delete(record.id)
         cleared = dataclasses.replace(record, extra={**record.extra, "cleared": True})
         return Change(cleared, ("removed", "removed its images and sources"))
 

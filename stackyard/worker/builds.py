@@ -16,13 +16,14 @@ from stackyard.model import errors
 from stackyard.model.applications import Application, AppSpec, Deployment, Release, Service
 from stackyard.model.builds import Build, Step
 from stackyard.model.clusters import Cluster
-from stackyard.model.phase import Phase, Trigger
+from stackyard.model.phase import ENDING, Phase, Trigger
 from stackyard.model.plan import Action
 from stackyard.model.plan import builds as steps
 from stackyard.model.ports import Builder, BuildRequest, Log, NodeAccess, Sources
-from stackyard.model.records import utcnow
+from stackyard.model.records import Event, utcnow
 from stackyard.store import Store, Transaction
 from stackyard.store.builds import Builds as Rows
+from stackyard.store.builds import unchanged
 from stackyard.worker.applications import image_prefix
 from stackyard.worker.logs import BuildLog
 from stackyard.worker.reconciler import Change, Passive
@@ -34,6 +35,7 @@ STEPS: dict[type[Action], Step] = {
     steps.MakeRelease: Step.RELEASE,
     steps.Abandon: Step.DEPLOY,
 }
+NEWEST_EVENTS = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Builds(Passive):
 
     def idle(self, record: Build) -> bool:
         """A build that ended, well or not, is history."""
-        return record.phase not in (Phase.CREATING, Phase.DELETING)
+        return record.phase is not Phase.CREATING and record.phase not in ENDING
 
     def observe(self, record: Build) -> steps.Seen:
         """Look for an earlier push, the cluster, and what became of the release."""
@@ -92,7 +94,7 @@ class Builds(Passive):
                 change = self.actions[type(action)](record, action, log)
             except errors.BadInput as error:
                 raise errors.GiveUp(str(error)) from error
-        return _timed(change, STEPS[type(action)], time.monotonic() - started) if change else None
+        return _timed(change, STEPS[type(action)].value, time.monotonic() - started) if change else None
 
     def failed(self, record: Build, reason: str) -> Change[Build]:
         """Write the reason where people look for it: at the log's end."""
@@ -104,8 +106,12 @@ class Builds(Passive):
         """Note that all steps are done, and how long the deployment took."""
         with self.store.reading() as tx:
             release = tx.releases.number(record.app_id, record.observed.release)
-        deployed = (utcnow() - release.created_at).total_seconds()
-        done = _timed(_advance(record, Step.DONE), Step.DEPLOY, deployed)
+            deployment = tx.deployments.of(record.app_id)
+            events = tx.events.of([deployment.id], NEWEST_EVENTS) if deployment else []
+        done = _advance(record, Step.DONE)
+        if release.build_id == record.id:
+            for phase, seconds in _deployed(release, events):
+                done = _timed(done, phase, seconds)
         return dataclasses.replace(done, also=lambda tx: tx.builds.nudge_unfinished(record.app_id))
 
     def removed(self, record: Build, tx: Transaction) -> None:
@@ -118,7 +124,17 @@ class Builds(Passive):
             return _advance(record, Step.DETECT, digest=source.digest, revision=source.revision)
         url = self.authorities.secrets.open(source.sealed) if source.sealed else source.repository
         digest, commit = self.sources.fetch(url, source.revision, log)
+        serving = 0 if source.force else self._serving(record, digest)
+        if serving:
+            log(f"nothing changed; release {serving} serves\n")
+            return _advance(record, Step.DEPLOY, digest=digest, revision=commit, release=serving)
         return _advance(record, Step.DETECT, digest=digest, revision=commit)
+
+    def _serving(self, record: Build, digest: str) -> int:
+        """Return the number of the release that serves, if it was made of the same source and config; else 0."""
+        with self.store.reading() as tx:
+            same = unchanged(tx, tx.applications.get(record.app_id), digest)
+        return same.observed.release if same else 0
 
     def _detect(self, record: Build, _action: object, log: Log) -> Change[Build]:
         with self._tree(record) as folder:
@@ -194,7 +210,10 @@ class Builds(Passive):
             cluster = _cluster(tx, tx.applications.get(record.app_id))
         if cluster is None or not cluster.observed.nodes:
             raise errors.Retry("waiting for the cluster")
-        nodes = self.authorities.access(cluster).nodes
+        ready = {node.name for node in cluster.observed.nodes if node.state == "ready"}
+        nodes = [node for node in self.authorities.access(cluster).nodes if node.name in ready]
+        if not nodes:
+            raise errors.Retry("waiting for a node of the cluster to be ready")
         return nodes[-1]
 
     @contextlib.contextmanager
@@ -210,10 +229,23 @@ class Builds(Passive):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _timed(change: Change[Build], step: Step, seconds: float) -> Change[Build]:
-    """Add what an action took to its step's seconds."""
+def _deployed(release: Release, events: Sequence[Event]) -> Iterator[tuple[str, float]]:
+    """Yield how long a release took until it was ready, and then until it alone was routed to."""
+    own = [event for event in events if event.at >= release.created_at]
+    words = f"release {release.number} serves"
+    served = next((event.at for event in own if event.kind == "serving" and event.message == words), None)
+    end = served or utcnow()
+    routed = [event.at for event in own if event.kind == "routed" and event.at <= end]
+    ready = routed[0] if routed else end
+    yield "health", (ready - release.created_at).total_seconds()
+    yield "switch", (end - ready).total_seconds()
+    yield Step.DEPLOY.value, (end - release.created_at).total_seconds()
+
+
+def _timed(change: Change[Build], phase: str, seconds: float) -> Change[Build]:
+    """Add what an action took to the seconds of what people call it."""
     observed = change.record.observed
-    spent = {**observed.seconds, step.value: round(observed.seconds.get(step.value, 0) + seconds, 3)}
+    spent = {**observed.seconds, phase: round(observed.seconds.get(phase, 0) + seconds, 3)}
     timed = dataclasses.replace(change.record, observed=dataclasses.replace(observed, seconds=spent))
     return dataclasses.replace(change, record=timed)
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 from stackyard.drivers.secrets.authorities import Authorities
 from stackyard.model import errors, health, phase
 from stackyard.model.clusters import MASTER, Cluster, NodeGroup
-from stackyard.model.phase import Phase, Trigger
+from stackyard.model.phase import ENDING, Phase, Trigger
 from stackyard.model.plan import Action, Wait
 from stackyard.model.plan import cluster_steps as steps
 from stackyard.model.plan.clusters import plan_cluster
@@ -30,7 +30,6 @@ SILENT_SECONDS = 180.0
 DOWN_SECONDS = 20.0
 """A member whose engine answers, and that its managers still don't see after this, has to join anew."""
 TOLD_NODES = 10
-GOING = (Phase.DELETING, Phase.DELETE_FAILED)
 
 
 class Clusters(Passive):
@@ -71,7 +70,7 @@ class Clusters(Passive):
             machines = tuple(self.machines.list(record.id))
         except errors.Unavailable as reason:
             return steps.Seen(blind=str(reason))
-        if record.secrets is None or record.phase in GOING:
+        if record.secrets is None or record.phase in ENDING:
             return steps.Seen(network, machines)
         running = [machine for machine in machines if machine.state == "running"]
         found = dict(zip((one.name for one in running), _parallel(self._looker(record), running), strict=True))
@@ -130,7 +129,7 @@ class Clusters(Passive):
     def note(self, record: Cluster, seen: steps.Seen, plan: Sequence[Action]) -> Change[Cluster]:
         """Note nodes, health and what is being done; where nodes changed, what runs on them is looked at again."""
         told = plan[0].describe() if plan and record.phase in phase.IN_PROGRESS else record.status_reason
-        if record.phase in GOING:
+        if record.phase in ENDING:
             return Change(dataclasses.replace(record, status_reason=told))
         observed = health.noted(record, self._groups(record), seen)
         moved = _states(record) != _states(dataclasses.replace(record, observed=observed))
@@ -263,7 +262,7 @@ def _states(record: Cluster) -> list[tuple[str, str]]:
 def _settle(tx: Transaction, record: Cluster) -> None:
     """All is as wanted: node groups are ready, whatever they were, and those that were to go are gone."""
     for group in tx.nodegroups.of([record.id])[record.id]:
-        if group.phase in GOING:
+        if group.phase in ENDING:
             tx.nodegroups.delete(group.id)
         elif (group.phase, group.status_reason) != (Phase.READY, None):
             tx.nodegroups.save(dataclasses.replace(group, phase=Phase.READY, status_reason=None))
@@ -271,7 +270,7 @@ def _settle(tx: Transaction, record: Cluster) -> None:
 
 def _fail(tx: Transaction, record: Cluster, reason: str) -> None:
     """Tell each node group what became of it, by the nodes that were last observed."""
-    if record.phase in GOING:
+    if record.phase in ENDING:
         return  # its groups go with it, however late
     for group in tx.nodegroups.of([record.id])[record.id]:
         faults = health.faults(record, group)

@@ -13,7 +13,7 @@ from stackyard.drivers.secrets.authorities import Authorities
 from stackyard.model import errors
 from stackyard.model.applications import Application, Deployment, Release, Service
 from stackyard.model.clusters import MASTER, Cluster
-from stackyard.model.phase import Phase
+from stackyard.model.phase import ENDING
 from stackyard.model.plan import Action, Wait
 from stackyard.model.plan import deployments as steps
 from stackyard.model.ports import ClusterAccess, Router, Run, RunSeen, Secrets, Workloads
@@ -116,7 +116,7 @@ class Deployments(Passive):
 
         Config is for the code that was pushed: Redis beside it neither needs its secrets nor a restart for them.
         """
-        if record.release == 0 or record.phase is Phase.DELETING:
+        if record.release == 0 or record.phase in ENDING:
             return steps.Wish(drain_seconds=self.places.drain_seconds)
         with self.store.reading() as tx:
             app = tx.applications.get(record.app_id)

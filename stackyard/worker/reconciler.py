@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from stackyard.model import errors, phase
-from stackyard.model.phase import Phase, Trigger
+from stackyard.model.phase import ENDING, Phase, Trigger
 from stackyard.model.plan import Action, Wait
 from stackyard.model.records import Lease, Record, utcnow
 from stackyard.store import Transaction
@@ -199,7 +199,7 @@ class Reconciler(Generic[R, S]):
         return self.leases.save(lease, kept, note=change.note, also=change.also)
 
     def _finish(self, lease: Lease, record: R, seen: S) -> float | None:
-        if record.phase in (Phase.DELETING, Phase.DELETE_FAILED):
+        if record.phase in ENDING:
             self.leases.remove(lease, record, lambda tx: self.noun.removed(record, tx))
             return None
         reached = self.noun.reached(record, seen)

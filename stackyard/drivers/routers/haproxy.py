@@ -51,12 +51,14 @@ defaults
     option idle-close-on-response
     option redispatch 1
     retries 4
-    retry-on conn-failure
+    retry-on conn-failure empty-response
     http-error status 503 content-type text/plain string "No replica of this application is ready. See: stackyard ps APP\\n"
     http-error status 502 content-type text/plain string "The replica broke off before it answered. See: stackyard logs APP\\n"
     http-error status 504 content-type text/plain string "The replica took too long to answer. See: stackyard logs APP\\n"
 frontend apps
     bind {address}
+    # A replica that is stopping may break off unanswered: what only reads may be asked of another.
+    http-request disable-l7-retry unless METH_GET
     http-request set-header X-Forwarded-For %[src]
     http-request set-header X-Forwarded-Proto http
     http-request set-header X-Forwarded-Host %[req.hdr(host)]

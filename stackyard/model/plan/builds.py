@@ -7,7 +7,7 @@ import dataclasses
 
 from stackyard.model.applications import Deployment, Service
 from stackyard.model.builds import Build, BuildObserved
-from stackyard.model.phase import Phase
+from stackyard.model.phase import ENDING
 from stackyard.model.plan import Action, Wait
 
 
@@ -60,7 +60,7 @@ class Abandon(Action):
 def plan_build(build: Build, seen: Seen) -> list[Action]:
     """Return what is left to do for the build; empty when its release serves."""
     observed = build.observed
-    if build.phase is Phase.DELETING:
+    if build.phase in ENDING:
         return []
     if observed.release:
         return _plan_deployment(observed.release, seen)

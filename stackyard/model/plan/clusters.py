@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from stackyard.model import clusters, offers
 from stackyard.model.clusters import MASTER, Cluster, NodeGroup
-from stackyard.model.phase import Phase
+from stackyard.model.phase import ENDING, Phase
 from stackyard.model.plan import Action, Wait
 from stackyard.model.plan.cluster_picture import Picture
 from stackyard.model.plan.cluster_steps import (
@@ -42,7 +42,7 @@ def plan_cluster(cluster: Cluster, groups: Sequence[NodeGroup], seen: Seen) -> l
     """Return what is left to do for the cluster."""
     if seen.blind:
         return [Wait(seen.blind, 1.0, nudged=True)]
-    if cluster.phase in (Phase.DELETING, Phase.DELETE_FAILED):
+    if cluster.phase in ENDING:
         return _plan_removal(seen)
     if cluster.phase is Phase.READY and not heals(cluster):
         return []
@@ -83,7 +83,7 @@ def wanted_machines(cluster: Cluster, groups: Sequence[NodeGroup]) -> list[Machi
             trust=cluster.trust,
         )
         for group in ordered
-        if group.phase not in (Phase.DELETING, Phase.DELETE_FAILED)
+        if group.phase not in ENDING
         for number in clusters.numbers(group)
     ]
 

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from stackyard.model.applications import Deployment
-from stackyard.model.phase import Phase
+from stackyard.model.phase import ENDING
 from stackyard.model.plan import Action, Wait
 from stackyard.model.ports import Replica, Run, RunSeen
 
@@ -121,10 +121,11 @@ class Fail(Action):
 
 def plan_deployment(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
     """Return what is left to do for the deployment."""
-    if deployment.phase in (Phase.DELETING, Phase.DELETE_FAILED):
+    if deployment.phase in ENDING:
         return _plan_removal(deployment, seen)
     return (
-        _plan_pins(deployment, wish, seen)
+        _plan_dead(seen)
+        or _plan_pins(deployment, wish, seen)
         or _plan_runs(deployment, wish, seen)
         or _plan_routes(wish, seen)
         or _plan_serving(deployment)
@@ -135,6 +136,16 @@ def plan_deployment(deployment: Deployment, wish: Wish, seen: Seen) -> list[Acti
 def _plan_removal(deployment: Deployment, seen: Seen) -> list[Action]:
     routes: list[Action] = [RemoveRoute(host) for host in seen.routes]
     return routes or ([] if deployment.serving == CLEARED else [RemoveRuns()])
+
+
+def _plan_dead(seen: Seen) -> list[Action]:
+    """Lead no requests to replicas that ended, however long what comes in their place may take."""
+    living = {task.id for run in seen.runs for task in ready(run)}
+    for host, servers in seen.routes.items():
+        left = {name: address for name, address in servers.items() if name in living}
+        if left and len(left) < len(servers):
+            return [SwitchRoute(host, left)]
+    return []
 
 
 def _plan_pins(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
