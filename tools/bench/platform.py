@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pathlib
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -54,8 +56,14 @@ class Platform:
         self.engine = docker.from_env()
 
     def __enter__(self) -> Platform:
+        self._lock = (pathlib.Path(tempfile.gettempdir()) / f"{INSTANCE}.lock").open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)  # two at a time would measure each other, and share names
         ports = [word for part, port in self.ports.items() for word in (f"--{part}-port", str(port))]
-        self.run("up", "--instance", INSTANCE, "--machines-subnets", SUBNETS, *ports)
+        try:
+            self.run("up", "--instance", INSTANCE, "--machines-subnets", SUBNETS, *ports)
+        except SystemExit:
+            self.run("down", "--purge")
+            raise
         os.environ |= {name: self.environment[name] for name in self.environment if name.startswith(("OS_", "STACK"))}
         self.clusters = infra.session()
         return self
@@ -64,6 +72,7 @@ class Platform:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.run("down", "--purge")
+        self._lock.close()
 
     def run(self, *arguments: str) -> str:
         """Run `stackyard` as a user does; return what it prints."""
