@@ -24,9 +24,11 @@ from stackyard.drivers.registries.distribution import DistributionRegistry, node
 from stackyard.drivers.routers.haproxy import HAProxyRouter
 from stackyard.drivers.secrets.authorities import Authorities
 from stackyard.drivers.secrets.fernet import FernetSecrets
+from stackyard.drivers.sources.addresses import Gate
 from stackyard.drivers.sources.archives import SourceFolder
+from stackyard.drivers.sources.repositories import BareRepositories, Room
 from stackyard.drivers.workloads.swarm import SwarmWorkloads
-from stackyard.model.ports import Builder, Engine, Machines, Registry, Router, Secrets, Sources, Workloads
+from stackyard.model.ports import Engine, GitRepositories, Machines, Registry, Router, Secrets, Sources, Workloads
 from stackyard.store import Store, Transaction
 from stackyard.store.leases import Leases
 from stackyard.store.records import Scheduled
@@ -52,7 +54,8 @@ class Parts:
     registry: Registry
     router: Router
     sources: Sources
-    builder: Builder
+    repositories: GitRepositories
+    builder: TenantBuilder
 
     def leases(self, rows: Callable[[Transaction], Scheduled[Any]]) -> Leases:
         """Return the leases of one noun."""
@@ -66,6 +69,7 @@ def assemble(options: cfg.ConfigOpts) -> Parts:
     secrets = FernetSecrets(folder / "secrets" / "fernet.key")
     client = docker.DockerClient(base_url=options.engine_url, version="auto", timeout=120, max_pool_size=32)
     registry = DistributionRegistry(client, options.instance, folder, options.registry.port)
+    sources = SourceFolder(folder / "sources", gate=Gate(options.apps.refused_networks))
     return Parts(
         options=options,
         folder=folder,
@@ -80,9 +84,16 @@ def assemble(options: cfg.ConfigOpts) -> Parts:
         workloads=SwarmWorkloads(registry),
         registry=registry,
         router=HAProxyRouter(folder / "router"),
-        sources=SourceFolder(folder / "sources"),
+        sources=sources,
+        repositories=BareRepositories(folder / "repositories", sources, _room(options)),
         builder=TenantBuilder(registry, limits=Limits(seconds=options.apps.build_seconds), stacks=STACKS),
     )
+
+
+def _room(options: cfg.ConfigOpts) -> Room:
+    """Return what a push may bring; one may last as long as several builds that wait for each other."""
+    mib = 1024 * 1024
+    return Room(options.api.max_body_mb * mib, options.apps.repository_mb * mib, 4.0 * options.apps.build_seconds)
 
 
 def config_file() -> str | None:

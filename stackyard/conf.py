@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from oslo_config import cfg
 from oslo_policy import opts as oslo_policy
 
+from stackyard.model.sources import REFUSED_NETWORKS
+
 _WORD = "[A-Za-z0-9][A-Za-z0-9_.-]*"
 
 
@@ -92,6 +94,14 @@ APPS = [
     cfg.IntOpt("build_seconds", default=1800, help="A build may take this long."),
     cfg.StrOpt("domain", default="localhost", help="Applications are served at APP.PROJECT.DOMAIN."),
     cfg.IntOpt("max_per_project", default=100, help="Applications that one project may have."),
+    cfg.IntOpt(
+        "repository_mb", default=1024, help="What an application's git repository may take on disk here, in MiB."
+    ),
+    cfg.ListOpt(
+        "refused_networks",
+        default=list(REFUSED_NETWORKS),
+        help="Networks that no source is fetched from. Add your own management networks; keep the metadata service.",
+    ),
 ]
 ROUTER = [
     cfg.HostAddressOpt("host", default="127.0.0.1", help="Address that applications are served on."),

@@ -24,6 +24,8 @@ def build() -> pipeline.WSGI:
             authorities=parts.authorities,
             workloads=parts.workloads,
             sources=parts.sources,
+            repositories=parts.repositories,
+            plan=lambda folder: parts.builder.plan(folder).as_dict(),
             access=parts.authorities.access,
         )
     )

@@ -27,7 +27,8 @@ Answers = Mapping[int, Schema | None]
 class Call:
     """A validated request. `target` is what the route's `find` found; `url` the family's public address.
 
-    `may(rule)` tells whether the caller fulfils a further rule of policy, for its own project.
+    `headers` are the request's own, by any case of their names. `may(rule)` tells whether the caller fulfils a
+    further rule of policy, for its own project.
     """
 
     services: Services
@@ -38,6 +39,7 @@ class Call:
     version: Version = LOWEST
     body: Any = None
     stream: BinaryIO | None = None
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     target: Any = None
     may: Callable[[str], bool] = lambda _: False
 
@@ -67,7 +69,8 @@ class Route:
 
     `rule` is the policy rule (None: public). `find` looks up what the path names, so that policy can
     judge it; it raises NotFound for another project's. `query` lists the parameters known (None: any).
-    `answers` is for the API's description. A route with an `option` is served where `[api]` says so.
+    `answers` is for the API's description. A route with an `option` is served where `[api]` says so. `fault` replaces
+    the family's way to tell faults, for clients that speak another protocol.
     """
 
     method: str
@@ -81,6 +84,7 @@ class Route:
     query: frozenset[str] | None = None
     answers: Answers = dataclasses.field(default_factory=dict)
     option: str | None = None
+    fault: Callable[[Fault], Reply] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,7 +24,7 @@ def answer(policy: Policy, family: Family, route: Route, call: Call) -> Reply:
     try:
         return _perform(policy, route, call)
     except Exception as error:
-        return family.fault(of(error, call.caller.request_id))
+        return (route.fault or family.fault)(of(error, call.caller.request_id))
 
 
 def _perform(policy: Policy, route: Route, call: Call) -> Reply:

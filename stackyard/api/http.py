@@ -13,9 +13,10 @@ from typing import Any
 
 import flask
 import werkzeug.exceptions
+from oslo_config import cfg
 from werkzeug.wrappers import Response
 
-from stackyard.api import dispatch, identity, pipeline, validation, versions
+from stackyard.api import basic, dispatch, identity, pipeline, validation, versions
 from stackyard.api.application_deployment import routes as application_deployment
 from stackyard.api.call import Body, Call, Family, Reply, Route
 from stackyard.api.container_infra import policies
@@ -32,18 +33,27 @@ View = Callable[..., Response]
 WSGIApplication = pipeline.WSGI
 
 
-def create_app(services: Services, authenticate: pipeline.Wrap | None = None) -> WSGIApplication:
-    """Return the whole API as a WSGI callable; `authenticate` replaces Keystone's middleware in tests."""
+def create_app(
+    services: Services, authenticate: pipeline.Wrap | None = None, sign_in: basic.SignIn | None = None
+) -> WSGIApplication:
+    """Return the whole API as a WSGI callable; `authenticate` and `sign_in` replace Keystone in tests."""
     app = flask.Flask("stackyard", static_folder=None)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.register_error_handler(Exception, _unrouted)
-    policy = Policy(services.conf, (*policies.RULES, *application_deployment.RULES), policies.EVERYWHERE)
+    policy = policy_of(services.conf)
     for family in (FRONT, *FAMILIES):
         for number, route in enumerate(family.served(services.conf)):
             _add(app, family.prefix, f"{family.name}-{number}", route, _view(services, policy, family, route))
     public = [family.prefix + route.path for family, route in all_routes() if route.rule is None]
-    return pipeline.build(app.wsgi_app, FAMILIES, public, authenticate or pipeline.keystone(services.conf))
+    authenticate = authenticate or pipeline.keystone(services.conf)
+    sign_in = sign_in or basic.Keystone(services.conf, services.intents.applications.projects_with)
+    return pipeline.build(app.wsgi_app, FAMILIES, public, authenticate, sign_in)
+
+
+def policy_of(conf: cfg.ConfigOpts) -> Policy:
+    """Return the rules of all families as the policy file changes them; raises BadInput for a wrong file."""
+    return Policy(conf, (*policies.RULES, *application_deployment.RULES), policies.EVERYWHERE)
 
 
 def all_routes() -> Iterator[tuple[Family, Route]]:
@@ -101,7 +111,7 @@ def _view(services: Services, policy: Policy, family: Family, route: Route) -> V
         except werkzeug.exceptions.HTTPException as error:
             return _unrouted(error)
         except Exception as error:
-            return _respond(family.fault(of(error, _request_id())), family, version)
+            return _respond((route.fault or family.fault)(of(error, _request_id())), family, version)
         return _respond(dispatch.answer(policy, family, route, call), family, version)
 
     return view
@@ -125,6 +135,7 @@ def _call(services: Services, family: Family, route: Route, version: versions.Ve
         version=version,
         body=_json() if route.body is Body.JSON else None,
         stream=request.stream if route.body is Body.RAW else None,  # type: ignore[arg-type]
+        headers=request.headers,  # type: ignore[arg-type]
     )
 
 

@@ -5,9 +5,10 @@ From the outside in:
 
 1. request id    first, so that whatever answers carries `X-OpenStack-Request-Id` and logs can name it;
 2. version       a path that leaves out the version that is implied is completed, so that all below sees it whole;
-3. refusals      around identity, to tell Keystone's refusals in the words of the API that was asked;
-4. identity      validates the token with Keystone; public paths (versions, the health check) pass by it;
-5. the routes    version, schema, look-up, policy, handler (see `dispatch`). Sizes are limited where bodies are
+3. basic         for git, which can send no token: makes one of user name and password;
+4. refusals      around identity, to tell Keystone's refusals in the words of the API that was asked;
+5. identity      validates the token with Keystone; public paths (versions, the health check) pass by it;
+6. the routes    version, schema, look-up, policy, handler (see `dispatch`). Sizes are limited where bodies are
                  read, since an archive may be larger than JSON.
 """
 
@@ -26,6 +27,7 @@ from keystonemiddleware import auth_token
 from oslo_config import cfg
 from oslo_middleware import request_id
 
+from stackyard.api import basic
 from stackyard.api.call import Family
 from stackyard.api.faults import Fault, of
 
@@ -41,9 +43,11 @@ REFUSALS = {
 }
 
 
-def build(app: WSGI, families: Sequence[Family], public: Sequence[str], authenticate: Wrap) -> WSGI:
+def build(
+    app: WSGI, families: Sequence[Family], public: Sequence[str], authenticate: Wrap, sign_in: basic.SignIn
+) -> WSGI:
     """Return the application with everything around it; `public` are the paths that need no token."""
-    guarded = _refusals(authenticate(_reached(app)), families)
+    guarded = basic.accepting(_refusals(authenticate(_reached(app)), families), sign_in)
     routed = _by_path(app, guarded, frozenset(path.rstrip("/") for path in public))
     return request_id.RequestId(_completed(routed, families))  # type: ignore[no-any-return]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from oslo_config import cfg
 
 from stackyard.intents import Intents
 from stackyard.model.clusters import Cluster
-from stackyard.model.ports import Authority, Certificates, ClusterAccess, Secrets, Sources, Workloads
+from stackyard.model.ports import Authority, Certificates, ClusterAccess, GitRepositories, Secrets, Sources, Workloads
 from stackyard.store import Store
 
 LANGUAGE_PACKS: Mapping[str, str] = {
@@ -33,6 +33,7 @@ class Authorities(Protocol):
 class Services:
     """The store, the intents, and the ports that live reads go through.
 
+    `plan` tells what a push of the tree in a folder would do (raises BadInput), as JSON types; it runs nothing of it.
     `access` opens a cluster (raises Unavailable while it has no node or no CA). `language_packs` tells
     what the builder knows: name → description.
     """
@@ -45,5 +46,7 @@ class Services:
     authorities: Authorities
     workloads: Workloads
     sources: Sources
+    repositories: GitRepositories
+    plan: Callable[[str], Mapping[str, Any]]
     access: Callable[[Cluster], ClusterAccess]
     language_packs: Mapping[str, str] = dataclasses.field(default_factory=lambda: LANGUAGE_PACKS)

@@ -15,6 +15,7 @@ from stackyard.model.ports import Secrets
 from stackyard.model.records import Caller
 from stackyard.model.sources import without_password
 from stackyard.store import Store
+from stackyard.store.builds import unchanged
 
 
 class Builds:
@@ -39,6 +40,13 @@ class Builds:
                 deadline=within(self.rules.build_seconds),
             )
             return tx.builds.insert(build)
+
+    def unchanged(self, app: Application, source: Source) -> Build | None:
+        """Return the push whose release serves, where a push of this source would make the same again; else None."""
+        if source.force or not source.digest:
+            return None
+        with self.store.reading() as tx:
+            return None if tx.builds.newest_unfinished(app.id) else unchanged(tx, app, source.digest)
 
     def _without_secrets(self, source: Source) -> Source:
         shown = without_password(source.repository)

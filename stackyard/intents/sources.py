@@ -13,17 +13,17 @@ from stackyard.model.builds import Source
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def source(values: Mapping[str, Any]) -> Source:
+def source(values: Mapping[str, Any], *, force: bool = False) -> Source:
     """Return the source that was asked for; raises BadInput saying which part is wrong."""
     repository, digest = values.get("repository") or "", values.get("digest") or ""
     if bool(repository) == bool(digest):
         raise errors.BadInput("source needs either 'repository' (a git URL) or 'digest' (of an uploaded archive)")
     revision = values.get("revision") or ""
     if digest:
-        return Source(digest=_digest(digest), revision=revision)
+        return Source(digest=_digest(digest), revision=revision, force=force)
     sources.check_repository(repository)
     sources.check_revision(revision)
-    return Source(repository=repository, revision=revision)
+    return Source(repository=repository, revision=revision, force=force)
 
 
 def _digest(digest: str) -> str:

@@ -16,13 +16,14 @@ class Source:
 
     A git source has `repository` and `revision` (branch, tag or commit; empty: the default branch);
     `digest` is then filled when it has been fetched. Where the URL holds a password, `repository` is without it
-    and `sealed` is the whole URL, sealed.
+    and `sealed` is the whole URL, sealed. With `force` it is built even where nothing has changed.
     """
 
     repository: str = ""
     revision: str = ""
     digest: str = ""
     sealed: str = ""
+    force: bool = False
 
 
 class Step(enum.StrEnum):
@@ -35,6 +36,17 @@ class Step(enum.StrEnum):
     RELEASE = "release"
     DEPLOY = "deploy"
     DONE = "done"
+
+
+PHASES: dict[str, Step] = {
+    "fetch": Step.FETCH,
+    "detect": Step.DETECT,
+    "build": Step.BUILD,
+    "release": Step.RELEASE,
+    "health": Step.DEPLOY,
+    "switch": Step.DEPLOY,
+}
+"""What people are told of a push, by the keys of `BuildObserved.seconds`, and in which step it happens."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -302,6 +302,47 @@ class Sources(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
+class RefUpdate:
+    """What a `git push` wants of one ref: to lead from commit `old` to `new` (empty: there is none)."""
+
+    ref: str
+    old: str
+    new: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Pushed:
+    """A `git push` that has arrived but is not accepted: `archive(commit, log)` stores a commit's tree by digest.
+
+    `terminal` tells whether a person watches; `tell` writes one line to the client.
+    """
+
+    updates: tuple[RefUpdate, ...]
+    terminal: bool
+    archive: Callable[[str, Log], str]
+    tell: Log
+
+
+class GitRepositories(Protocol):
+    """Keeps a bare git repository for each application, which its members push to."""
+
+    def advertise(self, app_id: str, service: str, protocol: str) -> bytes:
+        """Return the refs in the words of a service (upload-pack or receive-pack); makes the repository at first."""
+
+    def receive(self, app_id: str, body: BinaryIO, judge: Callable[[Pushed], bool]) -> Iterator[bytes]:
+        """Take a push, and yield git's answer; refs are changed only if `judge` says yes.
+
+        `judge` runs in a thread of its own, to its end even where the client has gone. Raises BadInput, TooLarge.
+        """
+
+    def serve(self, app_id: str, body: BinaryIO, protocol: str) -> Iterator[bytes]:
+        """Yield git's answer to a fetch."""
+
+    def delete(self, app_id: str) -> None:
+        """Forget the repository."""
+
+
+@dataclasses.dataclass(frozen=True)
 class BuildRequest:
     """One image to be made: from `folder` (a service's context), on `node`, published as `repository:tag`."""
 

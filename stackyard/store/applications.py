@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import sqlalchemy as sa
+
 from stackyard.model.applications import Application, Deployment, Release
 from stackyard.store import tables
 from stackyard.store.mapping import mapper
@@ -16,6 +18,12 @@ class Applications(Scheduled[Application]):
 
     word = "application"
     mapper = mapper(Application, tables.applications, observed=frozenset({"extra"}))
+
+    def projects_with(self, ident: str) -> set[str]:
+        """Return the ids of the projects that have an application of this id or name."""
+        table = self.table
+        where = sa.or_(table.c.id == ident, table.c.name == ident)
+        return set(self.connection.execute(sa.select(table.c.project_id).where(where)).scalars())
 
 
 class Releases(Numbered[Release]):

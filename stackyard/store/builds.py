@@ -3,15 +3,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from stackyard.model import phase
+from stackyard.model.applications import Application
 from stackyard.model.builds import Build
 from stackyard.store import tables
 from stackyard.store.mapping import mapper
 from stackyard.store.records import Numbered, Scheduled
+
+if TYPE_CHECKING:
+    from stackyard.store import Transaction
+
+SERVING = (phase.Phase.READY, phase.Phase.CREATING, phase.Phase.UPDATING)
 
 
 class Builds(Scheduled[Build], Numbered[Build]):
@@ -61,3 +69,20 @@ class Builds(Scheduled[Build], Numbered[Build]):
         table = self.table
         where = (table.c.app_id == app_id, table.c.phase == phase.Phase.CREATING.value)
         self.connection.execute(table.update().where(*where).values(due=time.time()))
+
+
+def unchanged(tx: Transaction, app: Application, digest: str) -> Build | None:
+    """Return the build whose release serves, where source `digest` and the config of now would make the same again.
+
+    Its `observed.release` is the release that serves, which may be a later one with the same content.
+    """
+    deployment = tx.deployments.of(app.id)
+    if deployment is None or deployment.serving < 1 or deployment.serving != deployment.release:
+        return None
+    release = tx.releases.number(app.id, deployment.serving)
+    if deployment.phase not in SERVING or not release.build_id or release.config != app.config:
+        return None
+    build = tx.builds.get(release.build_id)
+    if build.observed.digest != digest:
+        return None
+    return dataclasses.replace(build, observed=dataclasses.replace(build.observed, release=release.number))

@@ -40,7 +40,7 @@ def reconcilers(parts: assembly.Parts) -> list[Reconciler[Any, Any]]:
         Deployments(parts.store, parts.workloads, parts.router, parts.authorities, places),
         Builds(parts.store, parts.sources, parts.builder, parts.authorities, workshop),
         Clusters(parts.store, parts.machines, parts.engine, parts.registry, parts.authorities),
-        Applications(parts.store, parts.registry, parts.sources),
+        Applications(parts.store, parts.registry, parts.sources, parts.repositories),
     ]
     faults = Faults(parts.bell.folder)
     return [Reconciler(noun, parts.leases(noun.rows), worker.look_seconds, faults) for noun in nouns]

@@ -21,10 +21,12 @@ from werkzeug.test import Client, TestResponse
 from stackyard import conf as options
 from stackyard.api import http
 from stackyard.api.services import Services
+from stackyard.drivers.builders import tree_plans
 from stackyard.drivers.certificates.x509 import X509
 from stackyard.drivers.secrets.authorities import Authorities
 from stackyard.drivers.secrets.fernet import FernetSecrets, ensure_key
 from stackyard.drivers.sources.archives import SourceFolder
+from stackyard.drivers.sources.repositories import BareRepositories, Room
 from stackyard.intents import Intents, Rules
 from stackyard.model.applications import Application, AppSpec, Deployment, Release, Service
 from stackyard.model.clusters import Cluster, ClusterObserved, Node, NodeGroup, node_name, numbers
@@ -61,6 +63,11 @@ def identity(app: Callable[..., Any]) -> Callable[..., Any]:
         return app(environ, start_response)
 
     return middleware
+
+
+def sign_in(user: str, password: str, app: str) -> str | None:
+    """Stand in for Keystone: everybody's password is `open-sesame`, and the project is demo."""
+    return f"{user}@demo:member,reader" if password == "open-sesame" else None
 
 
 class Engine:
@@ -102,6 +109,7 @@ class World:
         self.secrets = FernetSecrets(folder / "secret.key")
         self.engine = Engine()
         self.authorities = Authorities(self.secrets, X509())
+        sources = SourceFolder(folder / "sources")
         self.services = Services(
             conf=self.conf,
             store=self.store,
@@ -110,14 +118,16 @@ class World:
             certificates=X509(),
             authorities=self.authorities,
             workloads=self.engine,  # type: ignore[arg-type]
-            sources=SourceFolder(folder / "sources"),
+            sources=sources,
+            repositories=BareRepositories(folder / "repositories", sources, Room(push=1024 * 1024)),
+            plan=lambda tree: tree_plans.plan(pathlib.Path(tree)).as_dict(),
             access=self.authorities.access,
         )
         self.serve()
 
     def serve(self) -> None:
         """Begin to serve, with the options and the policy file as they are now."""
-        self.app = http.create_app(self.services, authenticate=identity)
+        self.app = http.create_app(self.services, authenticate=identity, sign_in=sign_in)
         self.client = Client(self.app)
 
     def close(self) -> None:

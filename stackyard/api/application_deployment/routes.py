@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from stackyard.api.application_deployment import (
     apps,
+    git,
     language_packs,
     logs,
     processes,
@@ -63,6 +64,7 @@ def fault(what: Fault) -> Reply:
 
 APPS, APP = "/v1/apps", "/v1/apps/{app}"
 WORKFLOWS, WORKFLOW = f"{APP}/workflows", f"{APP}/workflows/{{workflow}}"
+GIT = f"{APP}/git"
 PACK = "/v1/language_packs"
 _APP = apps.find
 
@@ -86,6 +88,9 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", WORKFLOWS, workflows.create, "create_workflow", _APP, schemas.WORKFLOW, JSON),
     Route("GET", WORKFLOW, workflows.show, "show_workflow", _APP),
     Route("GET", f"{WORKFLOW}/output", logs.output, "show_workflow", _APP, query=logs.OUTPUT_QUERY),
+    Route("GET", f"{GIT}/info/refs", git.refs, "show_app", _APP, query=git.QUERY, fault=git.fault),
+    Route("POST", f"{GIT}/git-receive-pack", git.receive, "create_workflow", _APP, body=Body.RAW, fault=git.fault),
+    Route("POST", f"{GIT}/git-upload-pack", git.upload, "show_app", _APP, body=Body.RAW, fault=git.fault),
     Route("GET", PACK, language_packs.index, "get_languagepacks"),
     Route("GET", f"{PACK}/{{pack}}", language_packs.show, "show_languagepack"),
 )

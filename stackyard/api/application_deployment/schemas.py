@@ -77,6 +77,7 @@ WORKFLOW = _object(
                 "digest": {"type": ["string", "null"], "maxLength": 71},
             },
         },
+        "force": {"type": ["boolean", "null"]},
         "du_id": {"type": ["string", "integer", "null"], "maxLength": 64, "minimum": 1, "maximum": 2**31 - 1},
         "scale_target": {"type": ["integer", "null"], "minimum": 0, "maximum": 100},
         "process": {"type": ["string", "null"], "maxLength": 63},

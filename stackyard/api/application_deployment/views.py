@@ -53,7 +53,7 @@ def app(call: Call, record: Application, progress: Progress) -> View:
         "user_id": record.extra.get("user_id"),
         "status": status,
         "status_reason": reason,
-        "app_url": _address(call, record, progress.releases.get(record.id)),
+        "app_url": address(call, record, progress.releases.get(record.id)),
         "release": max(0, deployment.serving) if deployment else 0,
         "scale_config": {name: {"target": str(count)} for name, count in record.scale.items()},
         "cluster_id": record.cluster_id,
@@ -78,7 +78,9 @@ def workflow(call: Call, of: Application, build: Build) -> View:
         "status_reason": build.status_reason,
         "release": observed.release,
         "revision": observed.revision or build.source.revision,
+        "images": observed.images,
         "seconds": observed.seconds,
+        "unchanged": False,
         "created_at": _time(build.created_at),
         "updated_at": _time(build.updated_at),
     }
@@ -164,7 +166,9 @@ def _workflow(call: Call, of: Application, ident: str, actions: list[str]) -> Vi
         "status_reason": None,
         "release": 0,
         "revision": "",
+        "images": {},
         "seconds": {},
+        "unchanged": False,
         "updated_at": None,
     }
 
@@ -212,7 +216,8 @@ def _release_status(made: Release, deployment: Deployment | None) -> tuple[str, 
     return ERROR, deployment.status_reason or "it was not reached; the release before goes on serving"
 
 
-def _address(call: Call, record: Application, newest: Release | None) -> str | None:
+def address(call: Call, record: Application, newest: Release | None) -> str | None:
+    """Return the URL that an application is served at; None where its newest release listens nowhere."""
     if newest is None or not any(service.port for service in newest.spec.services):
         return None
     conf = call.services.conf

@@ -44,9 +44,12 @@ def create(call: Call) -> Reply:
 def _push(call: Call) -> Reply:
     if not call.body.get("source"):
         raise errors.BadInput("source is required: {'repository', 'revision'} or {'digest', 'revision'}")
-    wanted = source(call.body["source"])
+    wanted = source(call.body["source"], force=bool(call.body.get("force")))
     if wanted.digest and not call.services.sources.exists(wanted.digest):
         raise errors.BadInput("source.digest names no stored archive; upload it with POST /v1/sources first")
+    same = call.services.intents.builds.unchanged(call.target, wanted)
+    if same:
+        return Reply(data={**views.workflow(call, call.target, same), "unchanged": True})
     build = call.services.intents.builds.push(call.caller, call.target.id, wanted)
     return Reply(data=views.workflow(call, call.target, build))
 

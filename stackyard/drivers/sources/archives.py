@@ -46,7 +46,7 @@ class SourceFolder:
 
     def put(self, stream: BinaryIO, limit: int) -> str:
         """Store an archive, return its sha256; raises TooLarge beyond `limit` bytes, BadInput when it is none."""
-        with _storage_errors(), self._partial() as partial:
+        with storage_errors(), self._partial() as partial:
             digest = _copy(stream, partial, limit)
             os.replace(partial, self._path(digest))
             _sync_folder(self._folder)
@@ -64,7 +64,7 @@ class SourceFolder:
 
     @contextlib.contextmanager
     def _errand(self, log: Log) -> Iterator[Errand]:
-        with _storage_errors(), self._partial() as workspace:
+        with storage_errors(), self._partial() as workspace:
             workspace.unlink()
             workspace.mkdir(mode=0o700)
             yield Errand(workspace, time.monotonic() + self._fetch_seconds, self._fetch_seconds, self._gate, log)
@@ -72,7 +72,7 @@ class SourceFolder:
     def unpack(self, digest: str, folder: str) -> None:
         """Write the archive's tree into an empty folder; refuses what would leave it (GiveUp)."""
         try:
-            with _storage_errors(), self._path(digest).open("rb") as archive:
+            with storage_errors(), self._path(digest).open("rb") as archive:
                 unpack_archive(archive, pathlib.Path(folder))
         except FileNotFoundError:
             raise errors.GiveUp(f"the source archive {digest[:12]} is no longer stored; push again") from None
@@ -150,7 +150,8 @@ def _sync_folder(folder: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def _storage_errors() -> Iterator[None]:
+def storage_errors() -> Iterator[None]:
+    """Say that the disk is full where it is."""
     try:
         yield
     except OSError as error:
