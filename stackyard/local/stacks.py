@@ -36,7 +36,8 @@ def ensure(options: cfg.ConfigOpts, name: str, on_progress: images.Progress) -> 
     with _alone(pathlib.Path(options.state_dir), name):
         built = images.build(client, [name], on_progress)
         reference = f"{images.PREFIX}/{name}:{images.LATEST}"
-        registry.publish(client, _registry(client, options), options.registry.port, built[name], reference)
+        if registry.publish(client, _registry(client, options), options.registry.port, built[name], reference):
+            on_progress(name, "published in the platform's registry")
 
 
 def refresh(options: cfg.ConfigOpts, on_progress: images.Progress) -> None:
