@@ -21,6 +21,7 @@ import docker.errors
 from oslo_config import cfg
 
 import stackyard
+from stackyard.api.policy import policy_file
 from stackyard.drivers.machines.purge import purge as purge_engine
 from stackyard.drivers.registries.distribution import DistributionRegistry
 from stackyard.drivers.routers import haproxy
@@ -146,8 +147,11 @@ def _bring_up(platform: Platform, supervisor: Supervisor) -> None:
 
 
 def _configure(platform: Platform) -> None:
-    """Write all that processes and containers read."""
+    """Write all that processes and containers read; raises BadInput for a wrong policy file before that."""
+    from stackyard.api import http  # noqa: PLC0415  (imports that `status` can do without)
+
     state, options = platform.state, platform.options
+    http.policy_of(options)
     settings.save(state, options)
     ensure_key(state / "secrets/fernet.key")
     registry.prepare(state, platform.instance)
@@ -199,8 +203,9 @@ def _programs(platform: Platform) -> list[Program]:
     environment = {"STACKYARD_CONF": str(state.conf), "STACKYARD_STATE_DIR": str(state.folder)}
     api = (*serve, "api", "stackyard.wsgi:application", f"{host}:{options.api.port}", str(options.api.threads))
     inputs = state.conf.read_text() + _sources()
+    rules = policy_file(options)
     programs = [
-        Program("api", api, environment, inputs),
+        Program("api", api, environment, inputs + (rules.read_text() if rules else "")),
         Program("worker", (sys.executable, "-m", "stackyard.worker.main"), environment, inputs),
     ]
     if settings.own_identity(options):

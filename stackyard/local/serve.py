@@ -13,6 +13,9 @@ import sys
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+
+from stackyard.model import errors
 
 GRACE_SECONDS = 5
 
@@ -32,7 +35,11 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load(self) -> Any:
         """Import the application, in the worker process. Called by gunicorn."""
         module, attribute = self._target.split(":")
-        return getattr(importlib.import_module(module), attribute)
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except errors.StackyardError as error:  # wrong options or policy: a plain line, and no attempt again
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            raise SystemExit(Arbiter.APP_LOAD_ERROR) from None
 
 
 def main(arguments: list[str]) -> None:

@@ -16,17 +16,26 @@ import docker
 import docker.errors
 import psutil
 import requests
+from sqlalchemy.exc import SQLAlchemyError
 
 from stackyard.local import addresses, containers, settings
 from stackyard.local.platform import Platform
 from stackyard.local.supervisor import Process, Supervisor
+from stackyard.model import errors
+from stackyard.model.records import utcnow
+from stackyard.model.services import Service
+from stackyard.store import Store
+from stackyard.worker import heartbeat
 
 VERSIONS = {"registry": ["docker-registry", "--version"], "router": ["haproxy", "-v"]}
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One part: `runs_as` is a process id or a container's name, `memory_mb` what it holds resident with children."""
+    """One part: `runs_as` is a process id or a container's name, `memory_mb` what it holds resident with children.
+
+    `note` tells of workers when they last reported that they are at work.
+    """
 
     part: str
     status: str
@@ -35,6 +44,7 @@ class Part:
     address: str = ""
     restarts: int = 0
     memory_mb: int | None = None
+    note: str = ""
 
 
 def parts(platform: Platform) -> list[Part]:
@@ -53,7 +63,25 @@ def _process(platform: Platform, name: str, process: Process | None) -> Part:
         return Part(name, "down", version=version, address=url)
     up = not url or addresses.answers(url)
     memory = _memory(process.pid)
-    return Part(name, "up" if up else "down", str(process.pid), version, url, process.restarts, memory)
+    part = Part(name, "up" if up else "down", str(process.pid), version, url, process.restarts, memory)
+    return _heard(part, _service(platform)) if name == "worker" else part
+
+
+def _heard(worker: Part, service: Service | None) -> Part:
+    """Return the part with what its heartbeat tells: a process that runs may still be doing nothing."""
+    now = utcnow()
+    if service is None:
+        return dataclasses.replace(worker, note="no heartbeat yet")
+    note = f"last heartbeat {max(0, round(service.silent(now)))} s ago"
+    return dataclasses.replace(worker, status="up" if service.up(now) else "down", note=note)
+
+
+def _service(platform: Platform) -> Service | None:
+    """Return this host's service, or None where none is known."""
+    store, here = Store(platform.options.database.connection, 1), heartbeat.host_name()
+    with contextlib.suppress(errors.StackyardError, SQLAlchemyError), store.reading() as tx:
+        return next((service for service in tx.services.list() if service.host == here), None)
+    return None
 
 
 def _url(platform: Platform, name: str) -> str:

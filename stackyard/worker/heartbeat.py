@@ -17,13 +17,18 @@ from stackyard.store import Store
 LOG = logging.getLogger(__name__)
 
 
+def host_name() -> str:
+    """Return what this host is called in reports."""
+    return socket.gethostname()[:255]
+
+
 class Heartbeat:
     """Beats every `seconds`, for as long as the process lives."""
 
     def __init__(self, store: Store, seconds: float = BEAT_SECONDS, host: str | None = None) -> None:
         self.store = store
         self.seconds = seconds
-        self.host = (host or socket.gethostname())[:255]
+        self.host = host or host_name()
         self.stopping = threading.Event()
 
     def start(self) -> threading.Thread:

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import socket
@@ -127,6 +128,7 @@ def test_every_part_is_up_and_tells_version_and_address(platform: Platform) -> N
     assert list(parts) == ["keystone", "api", "worker", "registry", "router", "engine"]
     assert platform.run("status").returncode == 0
     assert all(part["status"] == "up" and part["version"] for part in parts.values()), parts
+    assert re.fullmatch(r"last heartbeat \d+ s ago", parts["worker"]["note"])
     for part in ("keystone", "api", "registry", "router"):
         port = platform.ports["identity" if part == "keystone" else part]
         assert parts[part]["address"].split("/")[2] == f"127.0.0.1:{port}"
