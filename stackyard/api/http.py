@@ -56,11 +56,6 @@ def policy_of(conf: cfg.ConfigOpts) -> Policy:
     return Policy(conf, (*policies.RULES, *application_deployment.RULES), policies.EVERYWHERE)
 
 
-def policy_of(conf: cfg.ConfigOpts) -> Policy:
-    """Return the rules of all families as the policy file changes them; raises BadInput for a wrong file."""
-    return Policy(conf, (*policies.RULES, *application_deployment.RULES), policies.EVERYWHERE)
-
-
 def all_routes() -> Iterator[tuple[Family, Route]]:
     """Yield every route there is with its family."""
     for family in (FRONT, *FAMILIES):
