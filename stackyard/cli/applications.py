@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What there is of applications: `stackyard apps`, `ps`, `releases`, `builds`, `events`, and `destroy`.
+"""What there is of applications: `stackyard apps`, `ps`, `releases`, `events`, and `destroy`.
 
 The command table finds every application command here; those that change or follow have modules of their own.
 """
@@ -18,7 +18,7 @@ from stackyard.cli.push import SERVICE, push
 from stackyard.cli.session import Session, quote
 from stackyard.model import errors
 
-__all__ = ["apps", "builds", "config", "destroy", "events", "logs", "ps", "push", "releases", "rollback", "scale"]
+__all__ = ["apps", "config", "destroy", "events", "logs", "ps", "push", "releases", "rollback", "scale"]
 
 Json = dict[str, Any]
 
@@ -26,7 +26,6 @@ DESTROY_SECONDS = 300.0
 APP_COLUMNS = ("name", "status", "release", "url", "reason")
 PROCESS_COLUMNS = ("service", "replica", "state", "node", "release", "endpoint", "started_at", "reason")
 RELEASE_COLUMNS = ("number", "current", "revision", "summary", "created_at")
-BUILD_COLUMNS = ("number", "status", "step", "release", "revision", "seconds", "created_at", "reason")
 EVENT_COLUMNS = ("at", "kind", "message")
 
 
@@ -57,21 +56,6 @@ def releases(app: str, as_json: bool) -> None:
     """List an application's releases, newest first."""
     found = Session(SERVICE).get(f"/apps/{quote(app)}/releases")
     output.show(RELEASE_COLUMNS, found, as_json=as_json, empty="no releases yet")
-
-
-@click.command()
-@click.argument("app")
-@output.json_option
-def builds(app: str, as_json: bool) -> None:
-    """List an application's builds, newest first."""
-    found = Session(SERVICE).get(f"/apps/{quote(app)}/workflows")
-    rows = found if as_json else [_build_row(each) for each in found]
-    output.show(BUILD_COLUMNS, rows, as_json=as_json, empty="no builds yet")
-
-
-def _build_row(build: Json) -> Json:
-    seconds = sum((build.get("seconds") or {}).values())
-    return {**build, "number": build["wf_id"], "seconds": f"{seconds:.1f}", "reason": build.get("status_reason")}
 
 
 @click.command()

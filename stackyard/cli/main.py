@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "images": ("stackyard.local.cli.images:images", "Build and list the platform's images."),
     "cluster": ("stackyard.cli.clusters:cluster", "Make, look at, change and delete clusters."),
     "push": ("stackyard.cli.applications:push", "Build a folder or git repository and deploy it."),
+    "plan": ("stackyard.cli.plan:plan", "Show what a push of a folder would do and why, without building."),
+    "git-remote": ("stackyard.cli.git_remote:git_remote", "Set this git repository up for 'git push stackyard main'."),
     "apps": ("stackyard.cli.applications:apps", "List applications."),
     "ps": ("stackyard.cli.applications:ps", "List an application's containers."),
     "logs": ("stackyard.cli.applications:logs", "Show an application's logs in order of time."),
@@ -32,10 +34,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rollback": ("stackyard.cli.applications:rollback", "Serve an earlier release again."),
     "config": ("stackyard.cli.applications:config", "Show, set and unset an application's environment."),
     "destroy": ("stackyard.cli.applications:destroy", "Delete an application and its data."),
-    "builds": ("stackyard.cli.applications:builds", "List an application's builds."),
+    "builds": ("stackyard.cli.builds:builds", "List an application's builds."),
+    "build": ("stackyard.cli.builds:build", "Show the output of a build: build logs APP [N]."),
     "releases": ("stackyard.cli.applications:releases", "List an application's releases."),
     "events": ("stackyard.cli.applications:events", "Show an application's history."),
 }
+HIDDEN: dict[str, str] = {"git-credential": "stackyard.cli.git_remote:git_credential"}
+"""Commands that programs call."""
 
 
 class LazyGroup(click.Group):
@@ -47,9 +52,10 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command, importing its module now; None when the table has no such name."""
-        if cmd_name not in COMMANDS:
+        place = HIDDEN.get(cmd_name) or COMMANDS.get(cmd_name, ("", ""))[0]
+        if not place:
             return super().get_command(ctx, cmd_name)
-        module, attribute = COMMANDS[cmd_name][0].split(":")
+        module, attribute = place.split(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 

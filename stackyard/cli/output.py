@@ -29,11 +29,17 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 
 GOOD = frozenset({"up", "ready", "running", "complete", "deployment_complete", "create_complete", "serving"})
 BAD = frozenset({"down", "failed", "error", "exited", "unhealthy", "create_failed", "delete_failed"})
+MARKS = {"✓": "green", "✗": "bold red", "│": "dim"}
 
 
 def print_json(value: object) -> None:
     """Print any value as JSON; what JSON does not know (times, paths) becomes text."""
     click.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+
+
+def print_line(value: object) -> None:
+    """Print any value as JSON on one line, for streams."""
+    click.echo(json.dumps(value, default=str, ensure_ascii=False))
 
 
 def _cell(value: object) -> str:
@@ -116,7 +122,9 @@ class Progress:
         if self._quiet:
             return
         if self._console is not None:
-            self._console.print(f"{mark} {text}", markup=False)
+            from rich.text import Text
+
+            self._console.print(Text.assemble((mark, MARKS.get(mark.strip(), "")), " ", text), soft_wrap=True)
         else:
             click.echo(f"{mark} {text}", err=True)
 

@@ -21,11 +21,12 @@ import click
 from stackyard.cli import output, waiting
 from stackyard.cli.session import Session, quote
 from stackyard.model import errors
+from stackyard.model.builds import PHASES, Step
 
 SERVICE = "application_deployment"
 GIT_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(//|:)|[\w.-]+@[\w.-]+:")
 CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
-STEPS = ("queued", "fetch", "detect", "build", "release", "deploy", "done")
+STEPS = tuple(step.value for step in Step)
 NAMES = {"fetch": "receive"}
 ENDED = ("DEPLOYMENT_COMPLETE", "ERROR")
 LOOK_SECONDS = 0.4
@@ -40,17 +41,27 @@ Json = dict[str, Any]
 @click.option("--revision", default="", help="Branch, tag or commit of GIT_URL; for a folder, the name to record.")
 @click.option("--cluster", help="Cluster for an application made now. Default: the project's only one.")
 @click.option("--detach", is_flag=True, help="Hand the source over and return at once.")
+@click.option("--force", is_flag=True, help="Build even where nothing has changed since the release that serves.")
 @output.json_option
-def push(source: str, name: str | None, revision: str, cluster: str | None, detach: bool, as_json: bool) -> None:
-    """Build a folder or git repository and deploy it."""
+def push(source: str, name: str | None, revision: str, cluster: str | None, *, as_json: bool, **flags: bool) -> None:
+    """Build a folder or git repository and deploy it.
+
+    The push goes on when this command is interrupted.
+    """
     began = time.monotonic()
     name = name or default_name(source)
     progress = output.Progress(quiet=as_json)
     session = Session(SERVICE)
-    prepared = prepare(source, revision)
+    prepared = prepare(source, revision, force=flags["force"])
     app, is_new = find_or_create(session, name, cluster)
     workflow = begin(session, app, prepared, is_new=is_new)
-    if detach:
+    if prepared.archive is not None:
+        tell_phase(progress, "receive", time.monotonic() - began)
+    if workflow.get("unchanged"):
+        _tell_unchanged(progress, workflow)
+        _tell_end(session, app, workflow, time.monotonic() - began, as_json=as_json)
+        return
+    if flags["detach"]:
         _tell_detached(name, workflow, as_json=as_json)
         return
     try:
@@ -59,6 +70,11 @@ def push(source: str, name: str | None, revision: str, cluster: str | None, deta
         click.echo(f"\nthe push goes on without you; 'stackyard builds {name}' tells how it ends", err=True)
         raise
     _tell_end(session, app, ended, time.monotonic() - began, as_json=as_json)
+
+
+def tell_phase(progress: output.Progress, name: str, seconds: float) -> None:
+    """Tell a phase that is over, and how long it took."""
+    progress.note(f"{name:<8} {seconds:6.1f} s", "✓")
 
 
 def default_name(source: str) -> str:
@@ -88,19 +104,20 @@ class Prepared:
 
     source: Json
     archive: BinaryIO | None = None
+    force: bool = False
 
 
-def prepare(source: str, revision: str) -> Prepared:
+def prepare(source: str, revision: str, *, force: bool = False) -> Prepared:
     """Return what a folder or URL comes to; raises BadInput before anything is sent."""
     if GIT_URL.match(source):
-        return Prepared({"repository": as_url(source), "revision": revision})
+        return Prepared({"repository": as_url(source), "revision": revision}, force=force)
     folder = pathlib.Path(source)
     if not folder.is_dir():
         raise errors.BadInput(f"{source} is no folder and no git URL (https://, ssh:// or git@HOST:PATH)")
     from stackyard.cli import archive  # noqa: PLC0415  (import time)
 
     packed = archive.pack(folder)
-    return Prepared({"digest": packed.digest, "revision": revision or packed.revision}, packed.stream)
+    return Prepared({"digest": packed.digest, "revision": revision or packed.revision}, packed.stream, force)
 
 
 def begin(session: Session, app: Json, prepared: Prepared, *, is_new: bool) -> Json:
@@ -116,7 +133,9 @@ def begin(session: Session, app: Json, prepared: Prepared, *, is_new: bool) -> J
 def _start(session: Session, app: Json, prepared: Prepared) -> Json:
     """Ask for the push; an archive is uploaded only when the platform says that it has none of this digest."""
     path = f"/apps/{app['uuid']}/workflows"
-    document = {"actions": ["build", "deploy"], "source": prepared.source}
+    document: Json = {"actions": ["build", "deploy"], "source": prepared.source}
+    if prepared.force:
+        document["force"] = True
     try:
         workflow: Json = session.post(path, document)
     except errors.BadInput:
@@ -136,8 +155,48 @@ def as_url(source: str) -> str:
 # --- following it ------------------------------------------------------------------------------
 
 
+class Text:
+    """The output of a push as it grows, line by line, picked up again where a connection broke."""
+
+    def __init__(self, session: Session, path: str, tell: Callable[[str], None]) -> None:
+        self._session = session
+        self._path = path
+        self._tell = tell
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._pending, self._offset = "", 0
+
+    def read(self, *, follow: bool) -> None:
+        """Tell what is new; with `follow`, until the push has ended."""
+        for piece in self._session.stream(f"{self._path}/output", follow=int(follow), offset=self._offset):
+            self._offset += len(piece)
+            *lines, self._pending = (self._pending + self._decoder.decode(piece)).split("\n")
+            for line in lines:
+                self._line(line)
+
+    def finish(self) -> None:
+        """Tell a last line that has no end."""
+        if self._pending:
+            self._line(self._pending)
+            self._pending = ""
+
+    def until_ended(self, title: str = "the push") -> Json:
+        """Return the workflow once it has ended, all its output told."""
+
+        def look() -> Json | None:
+            self.read(follow=True)
+            workflow: Json = self._session.get(self._path)
+            return workflow if workflow["status"] in ENDED else None
+
+        ended = waiting.until(look, title, PUSH_SECONDS)
+        self.finish()
+        return ended
+
+    def _line(self, line: str) -> None:
+        self._tell(CONTROL.sub("", line.rstrip("\r").rpartition("\r")[2]))
+
+
 class Follower:
-    """Shows a push while it happens: the log as it grows, and each step with its seconds."""
+    """Shows a push while it happens: the log as it grows, and each phase with its seconds."""
 
     def __init__(self, session: Session, name: str, workflow: Json, progress: output.Progress) -> None:
         self._session = session
@@ -145,8 +204,7 @@ class Follower:
         self._path = f"{self._app}/workflows/{workflow['uuid']}"
         self._title = f"push {workflow.get('wf_id', '')} of {name}"
         self._progress = progress
-        self._told: set[str] = set()
-        self._seen: dict[str, float] = {}
+        self._told: set[str] = set() if workflow["source"].get("repository") else {"fetch"}
         self._lock = threading.Lock()
         self._over = threading.Event()
 
@@ -155,12 +213,13 @@ class Follower:
         with self._progress.step(self._title) as detail:
             watch = threading.Thread(target=self._watch, args=(detail,), daemon=True)
             watch.start()
+            text = Text(self._session, self._path, lambda line: self._progress.note(line, "  │"))
             try:
-                ended = self._follow()
+                ended = text.until_ended(self._title)
             finally:
                 self._over.set()
             watch.join(timeout=5)
-            self._tell_steps(ended)
+            self._tell_phases(ended)
             if ended["status"] == "ERROR":
                 raise self._failure(ended)
         return ended
@@ -170,58 +229,30 @@ class Follower:
         still = f"release {serving} goes on serving" if serving else "nothing is served yet"
         return errors.StackyardError(f"push failed: {ended.get('status_reason') or 'no reason given'}; {still}")
 
-    def _follow(self) -> Json:
-        """Print the log up to its end, picked up again where a connection broke."""
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        pending, offset = "", 0
-
-        def look() -> Json | None:
-            nonlocal pending, offset
-            for piece in self._session.stream(f"{self._path}/output", follow=1, offset=offset):
-                offset += len(piece)
-                *lines, pending = (pending + decoder.decode(piece)).split("\n")
-                self._print(lines)
-            workflow: Json = self._session.get(self._path)
-            return workflow if workflow["status"] in ENDED else None
-
-        ended = waiting.until(look, self._title, PUSH_SECONDS)
-        self._print([pending] if pending else [])
-        return ended
-
-    def _print(self, lines: list[str]) -> None:
-        for line in lines:
-            self._progress.note(CONTROL.sub("", line.rstrip("\r").rpartition("\r")[2]), "  │")
-
     def _watch(self, detail: Callable[[str], None]) -> None:
-        """Tell steps as they end; errors are left to the thread that follows the log."""
+        """Tell phases as they end; errors are left to the thread that follows the log."""
         while not self._over.wait(LOOK_SECONDS):
             try:
                 workflow = self._session.get(self._path)
             except errors.StackyardError:
                 continue
             if workflow["status"] not in ENDED:
-                self._tell_steps(workflow)
+                self._tell_phases(workflow)
                 detail(NAMES.get(workflow["step"], workflow["step"]))
 
-    def _tell_steps(self, workflow: Json) -> None:
+    def _tell_phases(self, workflow: Json) -> None:
         with self._lock:
-            self._seen.setdefault(workflow["step"], time.monotonic())
-            for step, seconds in self._finished(workflow):
-                self._told.add(step)
-                self._progress.note(f"{NAMES.get(step, step):<8} {seconds:6.1f} s", "✓")
+            for phase, seconds in self._finished(workflow):
+                self._told.add(phase)
+                tell_phase(self._progress, NAMES.get(phase, phase), seconds)
 
     def _finished(self, workflow: Json) -> Iterator[tuple[str, float]]:
-        """Yield steps not yet told that lie before the workflow's step (all of them once it is done)."""
+        """Yield phases not yet told that lie before the workflow's step (all of them once it is done)."""
         current = STEPS.index(workflow["step"]) if workflow["step"] in STEPS else 0
-        for step in STEPS[1:current]:
-            spent = workflow.get("seconds") or {}
-            seconds = spent.get(step, self._watched(step))
-            if step not in self._told and seconds is not None:
-                yield step, float(seconds)
-
-    def _watched(self, step: str) -> float | None:
-        """Return how long we saw the platform at a step that it only waits in; None when it was too short to see."""
-        return time.monotonic() - self._seen[step] if step in self._seen else None
+        spent = workflow.get("seconds") or {}
+        for phase, step in PHASES.items():
+            if STEPS.index(step) < current and phase in spent and phase not in self._told:
+                yield phase, float(spent[phase])
 
 
 # --- telling how it ended ----------------------------------------------------------------------
@@ -234,12 +265,18 @@ def _tell_detached(name: str, workflow: Json, *, as_json: bool) -> None:
     click.echo(f"push {workflow['wf_id']} of {name} is on its way; 'stackyard builds {name}' tells how it ends")
 
 
+def _tell_unchanged(progress: output.Progress, workflow: Json) -> None:
+    progress.note(f"nothing changed; release {workflow['release']} serves (--force builds all the same)", "✓")
+
+
 def _tell_end(session: Session, before: Json, ended: Json, seconds: float, *, as_json: bool) -> None:
     app = session.get(f"/apps/{before['uuid']}")
     result = {
         "app": app["name"],
         "release": ended["release"],
         "revision": ended.get("revision") or "",
+        "images": ended.get("images") or {},
+        "unchanged": bool(ended.get("unchanged")),
         "seconds": round(seconds, 2),
         "url": app.get("app_url"),
         "workflow": ended["uuid"],
@@ -248,5 +285,8 @@ def _tell_end(session: Session, before: Json, ended: Json, seconds: float, *, as
         output.print_json(result)
         return
     sys.stderr.flush()
-    click.echo(f"Release: {result['release']}\nRevision: {result['revision']}\nSeconds: {seconds:.1f}")
+    click.echo(f"Release: {result['release']}\nRevision: {result['revision']}")
+    for name, image in sorted(result["images"].items()):
+        click.echo(f"Image: {name} {image.partition('@')[2] or image}")
+    click.echo(f"Seconds: {seconds:.1f}")
     click.echo(f"URL: {result['url'] or 'none (no service publishes a port)'}")

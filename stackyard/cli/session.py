@@ -45,6 +45,21 @@ class Session:
         self._ticket = clouds.ticket()
         self._pool = _pool(self._ticket)
 
+    @property
+    def endpoint(self) -> str:
+        """Return the API's address with its version; raises Unavailable where the catalog has none."""
+        return self._endpoint()
+
+    @property
+    def verify(self) -> bool | str:
+        """Return how TLS is checked: True, False or the path of a CA bundle."""
+        return self._ticket.verify
+
+    def proved_token(self) -> str:
+        """Return a token that the platform has just accepted; for programs beside this one."""
+        self._json("GET", "/language_packs")
+        return self._ticket.token
+
     def get(self, path: str, **query: Any) -> Any:
         """Return the decoded JSON at `path`."""
         return self._json("GET", with_query(path, query))

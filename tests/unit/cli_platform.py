@@ -25,6 +25,39 @@ from werkzeug.serving import make_server
 STEPS = ("queued", "fetch", "detect", "build", "release", "deploy", "done")
 LOG = "-----> Python\nStep 1/2 : FROM base\n\x1b[32mgreen\x1b[0m é\nlast line"
 APPS = "/application-deployment/v1"
+STEP = {"subject": "packages", "tool": "pip", "files": ["requirements.txt"], "whole_tree": False}
+PLAN = {
+    "notes": ["found Procfile"],
+    "volumes": ["data"],
+    "services": [
+        {
+            "name": "web",
+            "image": None,
+            "context": ".",
+            "command": ["/bin/sh", "-c", "python app.py"],
+            "port": 8000,
+            "replicas": 1,
+            "dockerfile": None,
+            "pack": {
+                "found": "requirements.txt",
+                "runtime": {"name": "Python", "version": "3.11", "reason": "Debian's"},
+                "install": STEP,
+                "tools": None,
+                "build": None,
+            },
+        },
+        {
+            "name": "db",
+            "image": "redis:7",
+            "context": None,
+            "command": None,
+            "port": None,
+            "replicas": 1,
+            "dockerfile": None,
+            "pack": None,
+        },
+    ],
+}
 
 Run = Callable[..., tuple[int, str, str]]
 """Runs a command line; returns exit code, stdout, stderr."""
@@ -47,6 +80,7 @@ class Platform:
         self.tokens: set[str] = set()
         self.seen: list[str] = []
         self.fail_with = ""
+        self.unchanged = False
         self.step_seconds = 0.0
         self.break_log_after: int | None = None
         self.url = ""
@@ -163,6 +197,14 @@ def pushes(app: flask.Blueprint, platform: Platform) -> None:
         platform.sources[digest] = data
         return {"digest": digest, "size": len(data)}, 201
 
+    @app.post(f"{APPS}/sources/<digest>/plan")
+    def plan(digest: str) -> Any:
+        return PLAN if digest in platform.sources else fault(404, "no archive of this digest is stored")
+
+    @app.get(f"{APPS}/language_packs")
+    def packs() -> Any:
+        return flask.jsonify([])
+
     @app.post(f"{APPS}/apps/<ident>/workflows")
     def begin(ident: str) -> Any:
         name, asked = find(platform, ident)["name"], flask.request.get_json()
@@ -173,6 +215,8 @@ def pushes(app: flask.Blueprint, platform: Platform) -> None:
             return fault(400, "source.repository must be a URL that begins with one of: git://, https://")
         if source.get("digest") and source["digest"] not in platform.sources:
             return fault(400, "no such source; upload it first")
+        if platform.unchanged and not asked.get("force"):
+            return {**platform.workflows[name][0], "unchanged": True}
         made = {
             "uuid": str(uuid.uuid4()),
             "wf_id": len(platform.workflows[name]) + 1,
@@ -195,11 +239,16 @@ def pushes(app: flask.Blueprint, platform: Platform) -> None:
 
     @app.get(f"{APPS}/apps/<ident>/workflows/<wf>")
     def workflow(ident: str, wf: str) -> Any:
-        return next(each for each in platform.workflows[find(platform, ident)["name"]] if each["uuid"] == wf)
+        found = platform.workflows[find(platform, ident)["name"]]
+        return next(each for each in found if wf in (each["uuid"], str(each["wf_id"])))
 
     @app.get(f"{APPS}/apps/<ident>/workflows/<wf>/output")
     def log(ident: str, wf: str) -> Any:
-        found = next(each for each in platform.workflows[find(platform, ident)["name"]] if each["uuid"] == wf)
+        found = next(
+            each
+            for each in platform.workflows[find(platform, ident)["name"]]
+            if wf in (each["uuid"], str(each["wf_id"]))
+        )
         return flask.Response(pieces(platform, found, int(flask.request.args.get("offset", 0))), mimetype="text/plain")
 
 
@@ -272,6 +321,8 @@ def work(platform: Platform, name: str, workflow: dict[str, Any]) -> None:
             workflow.update(status="ERROR", status_reason=platform.fail_with)
             return
         if step == "done":
+            workflow["seconds"] |= {"health": 0.2, "switch": 0.1}
+            workflow["images"] = {"web": "registry/demo/web@sha256:12ab"}
             workflow["release"] = release(platform, name, "push")
             workflow["status"] = "DEPLOYMENT_COMPLETE"
         workflow["step"] = step

@@ -43,7 +43,8 @@ class TestPush:
         assert "│ Step 1/2 : FROM base\n" in err
         assert "│ green é\n" in err, "escape sequences are taken out, letters stay whole"
         assert "│ last line\n" in err
-        order = [err.index(f"✓ {step}") for step in ("receive", "detect", "build", "release", "deploy")]
+        assert "Image: web sha256:12ab" in out.splitlines()
+        order = [err.index(f"✓ {step}") for step in ("receive", "detect", "build", "release", "health", "switch")]
         assert order == sorted(order)
         assert len(platform.sources) == 1
 

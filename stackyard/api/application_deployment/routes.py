@@ -72,6 +72,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "", root, None),
     Route("GET", "/v1", platform, None),
     Route("POST", "/v1/sources", sources.upload, "create_source", body=Body.RAW),
+    Route("POST", "/v1/sources/{digest}/plan", sources.plan, "create_source"),
     Route("GET", APPS, apps.index, "get_apps", query=frozenset({"all_projects"})),
     Route("POST", APPS, apps.create, "create_app", None, schemas.APP, JSON),
     Route("GET", APP, apps.show, "show_app", _APP),

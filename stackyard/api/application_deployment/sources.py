@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests that bring source archives. Called through the table of routes."""
+"""Requests that bring source archives, and that ask what a push of one would do. Called through the table of routes."""
 
 from __future__ import annotations
 
+import pathlib
+import tempfile
 from typing import BinaryIO, cast
 
 from stackyard.api.call import Call, Reply
+from stackyard.intents.sources import source
 from stackyard.model import errors
 
 
@@ -21,6 +24,21 @@ class _Counted:
         data = self._stream.read(size)
         self.size += len(data)
         return data
+
+
+def plan(call: Call) -> Reply:
+    """Tell what a push of a stored archive would do, and why; nothing of it is run."""
+    digest = source({"digest": call.args["digest"]}).digest
+    if not call.services.sources.exists(digest):
+        raise errors.NotFound("no archive of this digest is stored; upload it with POST /v1/sources first")
+    trees = pathlib.Path(call.services.conf.state_dir) / "trees"
+    trees.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="plan-", dir=trees) as folder:
+        try:
+            call.services.sources.unpack(digest, folder)
+        except errors.GiveUp as error:
+            raise errors.BadInput(str(error)) from error
+        return Reply(data=call.services.plan(folder))
 
 
 def upload(call: Call) -> Reply:
