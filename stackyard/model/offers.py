@@ -150,7 +150,6 @@ SWARM_LABELS: Labels = {
     for label in (
         Label("auto_healing_enabled", "boolean", "replace nodes that died; false only reports them", "true"),
         Label("drain_seconds", "integer", "how long what runs on a node may take to move before the node goes", "30"),
-        Label("task_history_limit", "integer", "ended containers kept per replica", "5", 0, 100),
         Label("managers_run_services", "boolean", "let managers run services too", "true"),
     )
 }

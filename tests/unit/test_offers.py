@@ -69,7 +69,6 @@ def test_an_offer_has_one_id_everywhere_and_another_than_its_neighbours() -> Non
         ("drain_seconds", "0", True),
         ("drain_seconds", "-1", False),
         ("drain_seconds", "1.5", False),
-        ("task_history_limit", "101", False),
         ("auto_healing_enabled", "True", True),
         ("auto_healing_enabled", "yes", False),
         ("example.org/any", "thing", True),
