@@ -41,9 +41,8 @@ class Gathering:
             if link.url:
                 self._follow(part, link, url, chain)
             else:
-                self.log(
-                    f"note: {part.prefix}{link.path} is a repository that .gitmodules does not name; it stays empty\n"
-                )
+                where = part.prefix + link.path
+                self.log(f"note: {where!r} is a repository that .gitmodules does not name; it stays empty\n")
 
     def _follow(self, part: Part, link: Link, base: str, chain: tuple[tuple[str, str], ...]) -> None:
         where = part.prefix + link.path
