@@ -53,6 +53,7 @@ def up(shell: Shell, instance: str = NAME) -> None:
         "instance": instance,
         "machines-subnets": SUBNETS,
         "machines-images": f"node,{NEXT_IMAGE}",
+        "machines-max-clusters-per-project": "30",
         "worker-lease-seconds": LEASE_SECONDS,
         "apps-ready-seconds": "30",
         **{f"{part}-port": str(port) for part, port in free_ports("api", "identity", "registry", "router").items()},
