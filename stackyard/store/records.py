@@ -123,7 +123,9 @@ class Repository(Generic[T]):
 
     def _beyond(self, columns: Sequence[sa.ColumnElement[Any]], page: Page) -> sa.ColumnElement[bool]:
         """Return "after the marker in sort order" (keyset paging: stable while rows come and go)."""
-        marker = self.connection.execute(sa.select(*columns).where(self.table.c.id == page.marker)).one_or_none()
+        number_or_text = self.table.c.id.type.python_type  # PostgreSQL compares like with like only
+        last = self.table.c.id == number_or_text(page.marker)
+        marker = self.connection.execute(sa.select(*columns).where(last)).one_or_none()
         if marker is None:
             raise errors.BadInput(f"marker '{page.marker}' could not be found")
         ways = []

@@ -8,16 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from stackyard.store import Store
-from tests.worker.databases import SERVERS
+from tests.worker.databases import SERVERS, reachable
 
 
 @pytest.fixture(scope="package", params=sorted(SERVERS))
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """An empty store with the newest schema; tests use projects and hosts of their own."""
-    folder = tmp_path_factory.mktemp(request.param)
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)  # the server's own account must reach its folder
-    with SERVERS[request.param](folder) as url:
+    with SERVERS[request.param](reachable(tmp_path_factory.mktemp(request.param))) as url:
         store = Store(url)
         store.migrate()
         yield store

@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 
@@ -28,6 +29,15 @@ def program(name: str) -> str:
     found = shutil.which(name) or next(map(str, sorted(pathlib.Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))), "")
     assert found, f"{name} is not installed: run `make test`, which installs it, or apt-get install it"
     return found
+
+
+def reachable(folder: pathlib.Path) -> pathlib.Path:
+    """Open the way to a temporary folder for the server's own account."""
+    for each in (folder, *folder.parents):
+        if each == pathlib.Path(tempfile.gettempdir()):
+            return folder
+        each.chmod(0o755)
+    return folder
 
 
 def unprivileged() -> str:

@@ -21,7 +21,7 @@ from stackyard.model.clusters import Cluster
 from stackyard.model.phase import Phase, Trigger
 from stackyard.store import Store
 from stackyard.store.leases import Leases
-from tests.worker.databases import SERVERS
+from tests.worker.databases import SERVERS, reachable
 
 STEPPER = str(pathlib.Path(__file__).with_name("stepper.py"))
 OBJECTS, STEPS, PROCESSES, KILLS = 120, 4, 8, 15
@@ -29,10 +29,7 @@ OBJECTS, STEPS, PROCESSES, KILLS = 120, 4, 8, 15
 
 @pytest.fixture(scope="module", params=sorted(SERVERS))
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    folder = tmp_path_factory.mktemp(request.param)
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)  # the server's own account must reach its folder
-    with SERVERS[request.param](folder) as url:
+    with SERVERS[request.param](reachable(tmp_path_factory.mktemp(request.param))) as url:
         store = Store(url)
         store.migrate()
         yield store
