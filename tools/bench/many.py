@@ -11,18 +11,18 @@ import concurrent.futures
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 
 import psutil
 
 from tools.bench.cluster import PAUSE, Cluster, prepare
 from tools.bench.figure import Figure
-from tools.bench.memory import megabytes, shims
+from tools.bench.memory import Shims, megabytes
 from tools.bench.plain import PREFIX, Swarm
 from tools.bench.platform import INSTANCE, Platform, until
 
 CLUSTERS = 20
-SAMPLE_SECONDS = 0.5
+SAMPLE_SECONDS = 1.0
 FLOOR = f"floor: plain docker commands, {CLUSTERS} at a time"
 
 OURS = {"label": f"stackyard.instance={INSTANCE}"}
@@ -32,7 +32,7 @@ def measure(platform: Platform) -> list[Figure]:
     prepare(platform)
     made, gone, ours = clusters(platform)
     plain_made, plain_gone, plain = swarms(platform)
-    idle = megabytes(roots(platform, OURS, platform.heads()))
+    idle = megabytes([*platform.heads(), *Shims(platform, OURS)])
     note = f"nodes and platform; the platform alone, idle again: {idle:.0f} MB; floor: nodes alone"
     return [
         Figure(f"{CLUSTERS} clusters at once: made", "s", [made], [plain_made], FLOOR),
@@ -45,8 +45,8 @@ def clusters(platform: Platform) -> tuple[float, float, float]:
     """Return seconds to make them, seconds to delete them, and the peak in MB."""
     wanted = [Cluster(platform, f"many-{number}", 1, 0) for number in range(CLUSTERS)]
 
-    heads = platform.heads()
-    with peak(lambda: roots(platform, OURS, heads)) as most:
+    heads, shims = platform.heads(), Shims(platform, OURS)
+    with peak(lambda: [*heads, *shims]) as most:
         began = time.monotonic()
         for each in wanted:
             each.ask()
@@ -63,9 +63,10 @@ def clusters(platform: Platform) -> tuple[float, float, float]:
 def swarms(platform: Platform) -> tuple[float, float, float]:
     """Return the same for plain docker."""
     wanted = [Swarm(platform, number, 1, 0) for number in range(CLUSTERS)]
+    shims = Shims(platform, {"name": PREFIX})
     with concurrent.futures.ThreadPoolExecutor(CLUSTERS) as pool:
         try:
-            with peak(lambda: roots(platform, {"name": PREFIX})) as most:
+            with peak(lambda: shims) as most:
                 began = time.monotonic()
                 list(pool.map(Swarm.create, wanted))
                 made = time.monotonic() - began
@@ -91,10 +92,3 @@ def peak(roots: Callable[[], Iterable[psutil.Process]]) -> Iterator[Callable[[],
     finally:
         over.set()
         thread.join()
-
-
-def roots(
-    platform: Platform, containers: Mapping[str, str], heads: Iterable[psutil.Process] = ()
-) -> list[psutil.Process]:
-    """Return the processes whose trees are counted: `heads`, and what runs the containers that the filter finds."""
-    return [*heads, *shims(platform, containers)]

@@ -55,11 +55,23 @@ def megabytes(roots: Iterable[psutil.Process]) -> float:
     return sum(counted.values())
 
 
-def shims(platform: Platform, containers: Mapping[str, str]) -> Iterator[psutil.Process]:
-    """Yield the process that holds each running container that the Engine's filter finds."""
-    for found in platform.engine.api.containers(filters=dict(containers)):
-        with contextlib.suppress(docker.errors.NotFound, psutil.NoSuchProcess):
-            pid = platform.engine.api.inspect_container(found["Id"])["State"]["Pid"]
-            shim = psutil.Process(pid).parent() if pid else None
-            if shim is not None:
-                yield shim
+class Shims:
+    """The processes that hold the running containers which the Engine's filter finds; each is looked up once."""
+
+    def __init__(self, platform: Platform, containers: Mapping[str, str]) -> None:
+        self._api = platform.engine.api
+        self._filter = dict(containers)
+        self._known: dict[str, psutil.Process] = {}
+
+    def __iter__(self) -> Iterator[psutil.Process]:
+        for found in self._api.containers(filters=self._filter):
+            with contextlib.suppress(docker.errors.NotFound, psutil.NoSuchProcess):
+                yield self._known.get(found["Id"]) or self._look_up(found["Id"])
+
+    def _look_up(self, container_id: str) -> psutil.Process:
+        pid = self._api.inspect_container(container_id)["State"]["Pid"]
+        shim = psutil.Process(pid).parent() if pid else None
+        if shim is None:
+            raise psutil.NoSuchProcess(pid)
+        self._known[container_id] = shim
+        return shim
