@@ -49,10 +49,10 @@ class Clusters:
         with self.store.reading() as tx:
             return visible(tx.clusters, caller, ident)
 
-    def groups(self, cluster: Cluster) -> Sequence[NodeGroup]:
-        """Return a cluster's node groups."""
+    def details(self, cluster: Cluster) -> tuple[Sequence[NodeGroup], ClusterTemplate]:
+        """Return a cluster's node groups and the template that it was made of."""
         with self.store.reading() as tx:
-            return tx.nodegroups.of([cluster.id])[cluster.id]
+            return tx.nodegroups.of([cluster.id])[cluster.id], tx.templates.get(cluster.template_id)
 
     def templates(self, clusters: Sequence[Cluster]) -> Mapping[str, ClusterTemplate]:
         """Return the templates that clusters were made of, by id."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, cast
@@ -15,8 +16,10 @@ import sqlalchemy as sa
 from stackyard.model.phase import Phase
 
 T = TypeVar("T")
+_PHASES = {phase.value: phase for phase in Phase}
 
-converter = cattrs.Converter()
+# Rows are our own: detailed reports of what does not fit would make every list slower.
+converter = cattrs.Converter(detailed_validation=False)
 converter.register_unstructure_hook(datetime.datetime, lambda value: value.isoformat())
 converter.register_structure_hook(datetime.datetime, lambda value, _: datetime.datetime.fromisoformat(value))
 # `object` marks values that pass through as JSON has them (foreign attributes that we only keep).
@@ -65,20 +68,43 @@ class Mapper(Generic[T]):
         hints = typing.get_type_hints(self.cls)
         plain = [(name, at) for at, name in enumerate(names) if name in hints and name not in self.documents]
         documents = [(names.index(column), fields) for column, fields in self.documents.items()]
-        hooks = {name: converter.get_structure_hook(hints[name]) for _, fields in documents for name in fields}
+        hooks = [(at, _hooks(hints, fields)) for at, fields in documents]
         phased = names.index("phase") if "phase" in hints and "phase" in names else None
 
         def read(row: Sequence[Any]) -> T:
             values = {name: row[at] for name, at in plain}
             for at, fields in documents:
-                for name, value in row[at].items():
-                    if name in fields:
-                        values[name] = hooks[name](value, hints[name])
+                values |= row[at] if row[at].keys() <= fields else _known(row[at], fields)
+            for at, structured in hooks:
+                for name, hook in structured:
+                    if name in row[at]:
+                        values[name] = hook(row[at][name])
             if phased is not None:
-                values["phase"] = Phase(row[phased])
+                values["phase"] = _PHASES[row[phased]]
             return self.cls(**values)
 
         return read
+
+
+def _known(document: Mapping[str, Any], fields: frozenset[str]) -> dict[str, Any]:
+    """Return a document without what a newer or an older version kept in it."""
+    return {name: value for name, value in document.items() if name in fields}
+
+
+def _hooks(hints: Mapping[str, Any], fields: frozenset[str]) -> list[tuple[str, Callable[[Any], Any]]]:
+    """Return what makes values of JSON's, for the fields that are something else: most are not."""
+    return [(name, _hook(hints[name])) for name in sorted(fields) if not _as_json_has_it(hints[name])]
+
+
+def _hook(hint: Any) -> Callable[[Any], Any]:
+    structure = converter.get_structure_hook(hint)
+    return lambda value: structure(value, hint)
+
+
+def _as_json_has_it(hint: Any) -> bool:
+    if typing.get_origin(hint) in (dict, list, types.UnionType, typing.Union):
+        return all(map(_as_json_has_it, typing.get_args(hint)))
+    return hint in (str, int, bool, object, types.NoneType)
 
 
 def mapper(cls: type[T], table: sa.Table, **owned: frozenset[str]) -> Mapper[T]:

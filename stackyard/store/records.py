@@ -72,14 +72,14 @@ class Repository(Generic[T]):
 
     def find(self, ident: str, project_id: str | None) -> T:
         """Return one by id or name within a project (None: any); raises NotFound, or Conflict for one of several."""
-        where = [sa.or_(self.table.c.id == ident, self.table.c.name == ident), *self.within(project_id)]
-        found = self.select(*where)
-        exact = [record for record in found if getattr(record, "id", None) == ident]
+        own = self.within(project_id)
+        # One after the other, each by its index: "or" would look at all rows of the project.
+        found = self.select(self.table.c.id == ident, *own) or self.select(self.table.c.name == ident, *own)
         if not found:
             raise errors.NotFound(f"{self.word} '{ident}' could not be found")
-        if len(found) > 1 and not exact:
+        if len(found) > 1:
             raise errors.Conflict(f"there are several {self.word}s named '{ident}'; use the id")
-        return (exact or found)[0]
+        return found[0]
 
     def within(self, project_id: str | None) -> builtins.list[sa.ColumnElement[bool]]:
         """Return the conditions that keep a project to its own rows."""
@@ -106,7 +106,7 @@ class Repository(Generic[T]):
             statement = self._paged(statement, page)
         result = self.connection.execute(statement)
         read = self.mapper.reader(tuple(result.keys()))
-        return [read(row) for row in result]
+        return [read(row) for row in result.all()]
 
     def _paged(self, statement: sa.Select[Any], page: Page) -> sa.Select[Any]:
         columns = self._order(page)

@@ -75,6 +75,9 @@ clusters = sa.Table(
     "clusters", metadata, *_scheduled(), sa.Column("template_id", sa.String(36), nullable=False, index=True)
 )
 
+# Lists begin with the oldest: without this each page would sort all rows of the project.
+sa.Index("ix_clusters_project_id_created_at", clusters.c.project_id, clusters.c.created_at, clusters.c.id)
+
 cluster_templates = sa.Table(
     "cluster_templates",
     metadata,

@@ -43,7 +43,7 @@ def test_a_cluster_is_written_whole(desk: Desk) -> None:
     assert made.attributes["flavor_id"] == "small"
     assert made.deadline
     assert 59 * 60 < (made.deadline - utcnow()).total_seconds() <= 60 * 60
-    groups = sorted((group.name, group.role, group.node_count) for group in desk.intents.clusters.groups(made))
+    groups = sorted((group.name, group.role, group.node_count) for group in desk.intents.clusters.details(made)[0])
     assert groups == [("default-master", "master", 1), ("default-worker", "worker", 2)]
     with desk.store.reading() as tx:
         assert [event.kind for event in tx.events.of([made.id])] == ["created"]
@@ -119,7 +119,7 @@ def test_resizing_stays_within_bounds(desk: Desk) -> None:
     made = cluster(desk)
     changed = desk.intents.clusters.resize(ANN, "one", 4)
     assert (changed.generation, changed.phase) == (2, Phase.CREATING)
-    assert desk.intents.clusters.groups(made)[1].node_count == 4
+    assert desk.intents.clusters.details(made)[0][1].node_count == 4
     with pytest.raises(errors.NotFound, match="nodegroup 'none'"):
         desk.intents.clusters.resize(ANN, "one", 3, "none")
     usable(desk, made)
@@ -134,7 +134,7 @@ def test_masters_stay_an_odd_few(desk: Desk, number: int) -> None:
     made = cluster(desk)
     for fit in (3, 7, 1):
         desk.intents.clusters.resize(ANN, "one", fit, "default-master")
-        assert desk.intents.clusters.groups(made)[0].node_count == fit
+        assert desk.intents.clusters.details(made)[0][0].node_count == fit
     with pytest.raises(errors.BadInput):
         desk.intents.clusters.resize(ANN, "one", number, "default-master")
 

@@ -17,7 +17,7 @@ from tests.unit.desk import ADMIN, ANN, OFFERS, OLI, Desk, cluster, count, usabl
 
 
 def groups(desk: Desk, made: Cluster) -> dict[str, NodeGroup]:
-    return {group.name: group for group in desk.intents.clusters.groups(made)}
+    return {group.name: group for group in desk.intents.clusters.details(made)[0]}
 
 
 def workers(desk: Desk, made: Cluster) -> NodeGroup:

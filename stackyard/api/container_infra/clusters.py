@@ -66,9 +66,8 @@ def create(call: Call) -> Reply:
 
 def show(call: Call) -> Reply:
     """Show a cluster."""
-    intents = call.services.intents.clusters
-    template = intents.templates([call.target]).get(call.target.template_id)
-    return Reply(data=views.cluster(call, call.target, intents.groups(call.target), template))
+    groups, template = call.services.intents.clusters.details(call.target)
+    return Reply(data=views.cluster(call, call.target, groups, template))
 
 
 def update(call: Call) -> Reply:
