@@ -17,7 +17,8 @@ from tests.api.world import ADMIN, MEMBER, OTHER, READER, World
 FAMILIES: tuple[Family, ...] = (container_infra.routes.FAMILY, application_deployment.routes.FAMILY)
 ALL = [(family, route) for family in FAMILIES for route in family.routes if route.option is None]
 PRIVATE = [(family, route) for family, route in ALL if route.rule]
-NO_OBJECTS = ("{pack}", "{project}")  # everybody's language packs, and projects, which are Keystone's
+# Everybody's language packs; projects, which are Keystone's; archives, which are known by their content alone.
+NO_OBJECTS = ("{pack}", "{project}", "{digest}")
 WITH_OBJECT = [
     (family, route)
     for family, route in PRIVATE
@@ -46,7 +47,7 @@ def name(case: tuple[Family, Route]) -> str:
 
 def path(family: Family, route: Route, **names: str) -> str:
     filled = {"template": "t-one", "cluster": "one", "nodegroup": "default-worker", "app": "shop", "workflow": "1"}
-    more = {"pack": "python", "project": "id-demo", "resource": "Cluster", "federation": "none"}
+    more = {"pack": "python", "project": "id-demo", "resource": "Cluster", "federation": "none", "digest": "0" * 64}
     return family.prefix + route.path.format(**{**filled, **more, **names})
 
 
