@@ -19,6 +19,7 @@ ENGINE = "unix:///var/run/docker.sock"
 STATE = pathlib.Path(tempfile.gettempdir()) / "sytest-engine"
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist's own hook reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tell pytest-xdist what stays together."""
     for item in items:

@@ -7,7 +7,6 @@ Runs only where nobody else is harmed: on an Engine that the tests started thems
 from __future__ import annotations
 
 import json
-import pathlib
 import signal
 import subprocess
 import time
@@ -48,11 +47,18 @@ def restart(how: signal.Signals, meanwhile: Callable[[], None]) -> None:
     if json.loads(MARKER.read_text())["systemd"]:
         subprocess.run(["systemctl", "kill", f"--signal={how.name}", "docker.service"], check=True)
     else:
-        process = psutil.Process(int(pathlib.Path(STATE / "engine" / "dockerd.pid").read_text()))
+        process = psutil.Process(int((STATE / "engine" / "dockerd.pid").read_text()))
+        helpers = [child for child in process.children() if child.name() == "containerd"]
         process.send_signal(how)
-        process.wait(60)
+        psutil.wait_procs([process, *helpers], timeout=60)
     meanwhile()
     engine.ensure_engine(ENGINE, lambda line: print(line, flush=True), STATE)
+
+
+def down(platform: dict[str, str]) -> list[str]:
+    """Return the parts of the platform that are not up."""
+    parts = json.loads(Shell(platform).run("stackyard", "status", "--json").stdout)
+    return [f"{each['part']}: {each['status']}" for each in parts if each["status"] != "up"]
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
@@ -77,6 +83,6 @@ def test_an_engine_that_comes_back(
         )
     until(lambda: api.settled(asked[0]), 240)
     host.check_whole(asked[0], managers=1, workers=0)
-    until(lambda: Shell(platform).run("stackyard", "status").returncode == 0)
+    until(lambda: not down(platform), 60)
     api.remove(cluster, *asked)
     assert host.belongings() == before
