@@ -5,13 +5,18 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import enum
 
 from stackyard.model.records import Record, new_id, utcnow
 
 
 @dataclasses.dataclass(frozen=True)
 class HealthCheck:
-    """Compose `healthcheck`; durations in seconds. An empty `test` means the image's own check."""
+    """Compose `healthcheck`; durations in seconds. An empty `test` means the image's own check.
+
+    `http` is a path asked of the service's port instead (`x-stackyard: {health: {http: /ready}}`), `tcp` asks only
+    for a connection; both need no program in the image.
+    """
 
     test: tuple[str, ...] = ()
     interval: float = 30.0
@@ -19,6 +24,8 @@ class HealthCheck:
     retries: int = 3
     start_period: float = 0.0
     disabled: bool = False
+    http: str = ""
+    tcp: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +51,22 @@ class BuildSpec:
     folders: tuple[str, ...] = ()
 
 
+class Stage(enum.StrEnum):
+    """When a service's command runs: all the time, once before a release serves, or at times of a schedule."""
+
+    RUN = "run"
+    RELEASE = "release"
+    CRON = "cron"
+
+
 @dataclasses.dataclass(frozen=True)
 class Service:
     """One service of an application. Exactly one of `image` and `build` is asked for;
 
     in a release `image` is always set, by digest. `port` is the port that it listens on for HTTP
     (None: not routed). `command` and `entrypoint` are argument vectors (None: the image's own).
+    Only services of stage `run` are kept running, scaled and routed; `schedule` is the five fields of cron, in UTC.
+    `domains` are further host names that lead to it.
     """
 
     name: str
@@ -68,6 +85,9 @@ class Service:
     stop_grace: float = 10.0
     cpus: float | None = None
     memory_bytes: int | None = None
+    stage: Stage = Stage.RUN
+    schedule: str = ""
+    domains: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

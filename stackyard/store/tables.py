@@ -144,6 +144,25 @@ deployments = sa.Table(
     sa.UniqueConstraint("app_id", "environment"),
 )
 
+domains = sa.Table(
+    "domains",
+    metadata,
+    *_identity(),
+    sa.Column("app_id", sa.String(36), sa.ForeignKey(*_app, ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("host", sa.String(253), nullable=False, unique=True),
+    sa.Column("created_at", UTCTime, nullable=False),
+    sa.Column("body", sa.JSON, nullable=False),
+)
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    *_scheduled(),
+    sa.Column("app_id", sa.String(36), sa.ForeignKey(*_app, ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.UniqueConstraint("app_id", "number"),
+)
+
 events = sa.Table(
     "events",
     metadata,

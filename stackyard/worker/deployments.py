@@ -135,13 +135,13 @@ class Deployments(Passive):
         return self.authorities.secrets
 
     def _hosts(self, app: Application, services: Sequence[Service]) -> dict[str, str]:
-        """Return the host of each routed service: `web` (else the first) has the application's own name."""
+        """Return the service of each host: `web` (else the first) has the application's own name."""
         routed = [service.name for service in services if service.port]
         if not routed:
             return {}
         main = "web" if "web" in routed else routed[0]
         base = f"{app.name}.{app.project_name}.{self.places.domain}"
-        return {name: base if name == main else f"{name}.{base}" for name in routed}
+        return {base if name == main else f"{name}.{base}": name for name in routed}
 
     def _routes(self, app: Application) -> dict[str, Mapping[str, str]]:
         base = f"{app.name}.{app.project_name}.{self.places.domain}"

@@ -35,7 +35,7 @@ class Seen:
 
 @dataclasses.dataclass(frozen=True)
 class Wish:
-    """What a release asks for: its runs in dependency order, and the host of each routed service."""
+    """What a release asks for: its runs in dependency order, and the service that each host name leads to."""
 
     runs: tuple[Run, ...] = ()
     hosts: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -211,15 +211,14 @@ def ready(run: RunSeen) -> list[Replica]:
 
 def _plan_routes(wish: Wish, seen: Seen) -> list[Action]:
     by_name = {run.name: run for run in seen.runs}
-    for run in wish.runs:
-        host = wish.hosts.get(run.service.name)
-        if host is None:
-            continue
+    wanted = {run.service.name: run for run in wish.runs}
+    for host, service in wish.hosts.items():
+        run = wanted[service]
         servers = {task.id: task.endpoint for task in ready(by_name[run.name]) if task.endpoint}
         current = seen.routes.get(host, {})
         if servers and dict(current) != servers:
             return [SwitchRoute(host, servers, leaves_old=bool(current.keys() - servers.keys()))]
-    return [RemoveRoute(host) for host in seen.routes if host not in wish.hosts.values()]
+    return [RemoveRoute(host) for host in seen.routes if host not in wish.hosts]
 
 
 def _plan_serving(deployment: Deployment) -> list[Action]:
