@@ -103,7 +103,7 @@ def names(actions: list[Action]) -> list[str]:
 
 def shop(release: int, replicas: int = 2) -> steps.Wish:
     runs = (run("redis", 1, volume=True), run("web", release, replicas=replicas, port=8000))
-    return steps.Wish(runs, {"web": HOST})
+    return steps.Wish(runs, {HOST: "web"})
 
 
 def test_a_first_release_starts_in_order_then_routes_then_serves() -> None:
@@ -148,7 +148,7 @@ def test_a_service_with_a_volume_stops_before_its_successor_starts() -> None:
 
 def test_requests_in_flight_delay_the_stop_until_their_time_is_up() -> None:
     old, new = run("web", 1, port=80), run("web", 2, port=80)
-    wish = steps.Wish((new,), {"web": HOST}, drain_seconds=10)
+    wish = steps.Wish((new,), {HOST: "web"}, drain_seconds=10)
     record = deployment(release=2, serving=2, switched_at=100.0)
     routes = {HOST: {"web-r2.0": "10.0.0.1:0"}}
     look = steps.Seen(
