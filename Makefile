@@ -15,7 +15,7 @@ demo:  ## From nothing to a running application: platform, cluster, two pushes; 
 
 test:  ## Install what the tests need and run them all.
 	@tools/bootstrap.sh --test
-	@$(PYTHON) -m pytest -n 2 --dist loadgroup
+	@$(PYTHON) -m pytest -n 2 --no-loadscope-reorder
 
 test-faults:  ## Run the tests that take minutes: nodes, disks and Engines that fail, at every moment.
 	@tools/bootstrap.sh --test
