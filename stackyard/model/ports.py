@@ -9,10 +9,14 @@ does not answer raises `errors.Unavailable`; one that refuses for good raises `e
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from stackyard.model.applications import AppSpec, Service
+from stackyard.model.logs import Checkpoint
+from stackyard.model.logs import LogLine as LogLine
 
 Log = Callable[[str], None]
 """Takes pieces of a build's output as they appear; a piece may hold several lines."""
@@ -210,10 +214,11 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Replica:
-    """One container of a run. `state`: pending, starting, running, unhealthy, exited.
+    """One container of a run. `state`: pending, starting, running, unhealthy, exited, unknown (its node is silent).
 
-    `endpoint` is `address:port` where the router reaches it (None: no port). `reason` says in words
-    why it exited; `cpu` is a share of one core, `memory` bytes (None where not asked for).
+    `endpoint` is `address:port` where the router reaches it (None: no port). `reason` says in words why it exited,
+    or what a living one lacks; times are seconds of the epoch. `cpu` is a share of one core, `memory` and
+    `memory_limit` are bytes (None where not asked for, not known, or without a limit).
     """
 
     id: str
@@ -226,6 +231,10 @@ class Replica:
     started_at: float | None = None
     reason: str = ""
     healthchecked: bool = False
+    ended_at: float | None = None
+    cpu: float | None = None
+    memory: int | None = None
+    memory_limit: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -241,15 +250,18 @@ class RunSeen:
     tasks: tuple[Replica, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True)
-class LogLine:
-    """One line of a container: `at` is the engine's own RFC 3339 time with nanoseconds."""
+@runtime_checkable
+class FollowedLog(Protocol):
+    """Followed lines, in the order of their times; endless until it is closed, from whichever thread."""
 
-    at: str
-    service: str
-    replica: str
-    stream: str
-    text: str
+    def poll(self, timeout: float) -> list[LogLine]:
+        """Return the lines that are due, waiting up to `timeout` seconds for the first."""
+
+    def add(self, lines: Sequence[LogLine]) -> None:
+        """Put lines from elsewhere in order with the containers' own."""
+
+    def close(self) -> None:
+        """End the reading."""
 
 
 class Workloads(Protocol):
@@ -271,12 +283,74 @@ class Workloads(Protocol):
         """Return when something changed for the application, or after `timeout` seconds."""
 
     def logs(
-        self, access: ClusterAccess, app_id: str, *, follow: bool, tail: int | None, service: str | None
+        self,
+        access: ClusterAccess,
+        app_id: str,
+        *,
+        follow: bool,
+        tail: int | None = None,
+        service: str | None = None,
+        after: Checkpoint | None = None,
     ) -> Iterator[LogLine]:
-        """Yield lines of all replicas in the order of their times; endless with `follow`."""
+        """Yield lines of all replicas in the order of their times; with `follow`, a FollowedLog.
+
+        With `after`, all lines that are not passed there. A line older than one before it is marked late.
+        """
 
     def tail(self, access: ClusterAccess, run: str, lines: int) -> str:
         """Return the last lines of the run's newest failed (else any) container."""
+
+
+# --- logs --------------------------------------------------------------------------------------
+
+
+class LogKeeper(Protocol):
+    """The one who keeps an application's lines now; `state` is how far they go."""
+
+    @property
+    def state(self) -> Checkpoint:
+        """Return how far the kept lines go."""
+
+    def write(self, lines: Sequence[LogLine]) -> None:
+        """Keep lines behind all others; raises Unavailable when the disk is full, NotFound when all was deleted."""
+
+    def handed_in(self) -> list[LogLine]:
+        """Return what other processes handed in since the last time."""
+
+    def close(self) -> None:
+        """Let others keep."""
+
+
+class LogStore(Protocol):
+    """Keeps the lines of applications, in the order in which they were let through; `app_id` is a workload's id."""
+
+    def append(self, app_id: str, lines: Sequence[LogLine]) -> None:
+        """Hand lines in, from any process: the keeper puts them in order with the containers' own.
+
+        The times of one `source` (by default the service's name) must not go back: each writer has one of its own.
+        Raises Unavailable when the disk is full, or when too much waits for a keeper.
+        """
+
+    def keeper(self, app_id: str) -> LogKeeper:
+        """Become the one who keeps; raises Conflict while another process is, Unavailable when the disk is full."""
+
+    def kept(self, app_id: str) -> bool:
+        """Tell whether somebody keeps the lines now."""
+
+    def state(self, app_id: str, position: int | None = None) -> Checkpoint:
+        """Return how far the kept lines go, or went up to a position."""
+
+    def read(self, app_id: str, after: int = 0, since: str = "") -> Iterator[tuple[int, LogLine]]:
+        """Yield lines behind a position, each with the position behind it; those older than `since` may be left out."""
+
+    def newest(self, app_id: str, count: int, wanted: Callable[[LogLine], bool]) -> list[tuple[int, LogLine]]:
+        """Return the last lines that are wanted, oldest first."""
+
+    def delete(self, app_id: str) -> None:
+        """Forget an application's lines."""
+
+    def ids(self) -> list[str]:
+        """Return the applications of which there is anything."""
 
 
 # --- sources and builds ------------------------------------------------------------------------
@@ -344,7 +418,10 @@ class GitRepositories(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class BuildRequest:
-    """One image to be made: from `folder` (a service's context), on `node`, published as `repository:tag`."""
+    """One image to be made: from `folder` (a service's context), on `node`, published as `repository:tag`.
+
+    `revision` is what the source was called, for the image's labels.
+    """
 
     node: NodeAccess
     folder: str
@@ -353,6 +430,17 @@ class BuildRequest:
     tag: str
     project_id: str
     app_id: str
+    revision: str = ""
+
+
+class Rebaser(Protocol):
+    """Moves images to newer stacks, in the registry alone."""
+
+    def rebase(self, image: str) -> str:
+        """Return the image (by digest) as it is on the newest of its stack; the same where it is on that already.
+
+        Raises GiveUp where it was not made by a language pack or buildpack, or the stack promises something else now.
+        """
 
 
 class Builder(Protocol):
@@ -398,11 +486,60 @@ class Registry(Protocol):
 # --- routing and secrets -----------------------------------------------------------------------
 
 
+@dataclasses.dataclass(frozen=True)
+class Maintenance:
+    """What is answered (503) instead of the application: `text` plainly, `page` (HTML) to browsers.
+
+    An empty `page` is made of the text.
+    """
+
+    text: str = ""
+    page: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Route:
+    """How a host is answered for, besides by its servers.
+
+    `owner` is APP_ID/ENVIRONMENT, which access logs carry. `https_only` sends plain HTTP to HTTPS. `pair` is served
+    to TLS clients (`cert` with its chain; None: the platform's default). `note` says in words why there may be no
+    ready replica; it is told only while there is none.
+    """
+
+    owner: str
+    https_only: bool = False
+    maintenance: Maintenance | None = None
+    pair: TLSPair | None = None
+    note: str = ""
+
+    @property
+    def mark(self) -> str:
+        """Return what differs as soon as anything but the note does."""
+        rules = json.dumps([self.owner, self.https_only, self.maintenance and dataclasses.astuple(self.maintenance)])
+        return digest(rules) + "." + (digest(self.pair.cert + self.pair.key) if self.pair else "")
+
+
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """What a router was told last of a host and does: the mark and the note of its route."""
+
+    mark: str = ""
+    note: str = ""
+
+
+def digest(text: str) -> str:
+    """Return what marks compare texts by."""
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
 class Router(Protocol):
     """Leads HTTP requests for a host name to ready replicas."""
 
-    def put(self, host: str, servers: Mapping[str, str]) -> None:
-        """Make exactly these servers (name → address:port) take new requests for the host."""
+    def put(self, host: str, servers: Mapping[str, str], route: Route | None = None) -> None:
+        """Make exactly these servers (name → address:port) take new requests for the host.
+
+        Without a `route` the host is answered for as before.
+        """
 
     def servers(self, host: str) -> Mapping[str, str]:
         """Return the servers that take new requests for the host."""
@@ -410,11 +547,14 @@ class Router(Protocol):
     def idle(self, host: str, server: str) -> bool:
         """Tell whether a server taken out has finished its requests."""
 
-    def remove(self, host: str) -> None:
-        """Answer for the host no longer."""
+    def remove(self, host: str, owner: str = "") -> None:
+        """Answer for the host no longer, unless it is another owner's by now."""
 
-    def hosts(self) -> list[str]:
-        """Return all host names routed."""
+    def hosts(self, owner: str = "") -> list[str]:
+        """Return all host names routed, or those that belong to an owner."""
+
+    def told(self, host: str) -> Told:
+        """Return what was told last of the host; empty marks when that has to be told again."""
 
 
 class Secrets(Protocol):

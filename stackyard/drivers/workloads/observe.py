@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stackyard.drivers.workloads import spec
+from stackyard.drivers.workloads import reasons, spec
 from stackyard.model.ports import NodeAccess, Replica, RunSeen
 
 FAILED_KEPT = 5
@@ -24,10 +24,6 @@ _HEALTH = {"(healthy)": "running", "(unhealthy)": "unhealthy", "(health: startin
 _OVER = {"shutdown", "remove"}
 _FAILED = {"failed", "rejected", "orphaned", "complete"}
 _Known = tuple[float, Replica]  # with the time of its end (or, living, of its start)
-_SIGNAL_BASE = 128
-_SIGNALS = 64
-_KILLED = 137
-_CODES = {126: " (its command can't be executed)", 127: " (its command was not found)"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,10 +144,11 @@ def _from_container(container: Container, task: Mapping[str, Any] | None) -> _Kn
         state="exited" if failed else _state(container, endpoint),
         endpoint=endpoint,
         started_at=started(container),
-        reason=exit_reason(container.details, _error(task)) if failed else "",
+        reason=reasons.exit_reason(container.details, _error(task)) if failed else "",
         healthchecked="health" in container.listed["Status"],
     )
-    return (moment(inspected.get("FinishedAt", "")) or started(container)), seen
+    over = moment(inspected.get("FinishedAt", "")) or _over(task) or started(container)
+    return over, dataclasses.replace(seen, ended_at=over) if failed else seen
 
 
 def _state(container: Container, endpoint: str | None) -> str:
@@ -190,37 +187,12 @@ def moment(text: str) -> float | None:
     return whole + float(fraction or 0)
 
 
-def exit_reason(details: Mapping[str, Any], error: str = "") -> str:
-    """Return in words why a container is over: by its inspection, else in swarm's own words."""
-    state = details.get("State", {})
-    code = int(state.get("ExitCode", 0))
-    if state.get("OOMKilled"):
-        return "killed: out of memory"
-    if (state.get("Health") or {}).get("Status") == "unhealthy":
-        return f"stopped because its health check failed{_last_probe(state['Health'])}"
-    if state.get("Error"):
-        return f"could not start: {state['Error']}"
-    if not state:
-        return error or "ended"
-    if _SIGNAL_BASE < code <= _SIGNAL_BASE + _SIGNALS:
-        return f"killed by signal {code - _SIGNAL_BASE}{_memory_doubt(details, code)}"
-    return f"exited with code {code}{_CODES.get(code, '')}"
-
-
-def _memory_doubt(details: Mapping[str, Any], code: int) -> str:
-    # The engine forgets that memory ran out when it hears of it after the end.
-    limit = details.get("HostConfig", {}).get("Memory", 0)
-    return f" (probably out of memory: its limit is {limit >> 20} MiB)" if code == _KILLED and limit else ""
-
-
-def _last_probe(health: Mapping[str, Any]) -> str:
-    probes = health.get("Log") or [{}]
-    output = str(probes[-1].get("Output", "")).strip()
-    return f": {output[-300:]}" if output else ""
-
-
 def _error(task: Mapping[str, Any] | None) -> str:
     return str(task["Status"].get("Err", "")) if task else ""
+
+
+def _over(task: Mapping[str, Any] | None) -> float | None:
+    return moment(task["Status"].get("Timestamp", "")) if task else None
 
 
 def _from_task(task: Mapping[str, Any], run: str, lost: Mapping[str, str]) -> _Known | None:
@@ -230,10 +202,10 @@ def _from_task(task: Mapping[str, Any], run: str, lost: Mapping[str, str]) -> _K
     if not run or (not failed and (wanted in _OVER or state in _OVER)):
         return None
     node = lost.get(task.get("NodeID", ""))
-    reason = _error(task) or (f"node {node} is down" if node else "")
+    reason = reasons.task_reason(_error(task)) or (f"node {node} is down" if node else "")
     labels = task["Spec"].get("ContainerSpec", {}).get("Labels") or {}
     on_node = state in {"starting", "running"} and not node
-    over = moment(task["Status"].get("Timestamp", "")) or 0.0
+    over = _over(task) or 0.0
     seen = Replica(
         id=task["ID"],
         run=run,
@@ -243,5 +215,6 @@ def _from_task(task: Mapping[str, Any], run: str, lost: Mapping[str, str]) -> _K
         state="exited" if failed else "starting" if on_node else "pending",
         started_at=over if failed else None,
         reason=(reason or "swarm gave it up") if failed else reason,
+        ended_at=over if failed else None,
     )
     return over, seen

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackyard.drivers.workloads import images, observe, placement, spec
+from stackyard.drivers.workloads import images, observe, placement, reasons, spec
 from stackyard.drivers.workloads.observe import Container
 from stackyard.model.applications import HealthCheck, Mount, Service
 from stackyard.model.ports import ClusterAccess, NodeAccess, Run, TLSPair
@@ -246,11 +246,13 @@ def test_what_swarm_takes_away_is_not_counted() -> None:
 
 
 def test_tasks_tell_what_is_no_container_yet() -> None:
-    assert seen([task("pending", error="no suitable node", NodeID="")], []) == [("pending", "no suitable node")]
+    assert seen([task("pending", error="no suitable node", NodeID="")], []) == [("pending", "no node fits")]
     assert seen([task("preparing")], []) == [("pending", "")]
     assert seen([task("running")], []) == [("starting", "")]
     assert seen([task("running")], [], lost={"id-n1": "n1"}) == [("pending", "node n1 is down")]
-    assert seen([task("rejected", "shutdown", error="No such image: x")], []) == [("exited", "No such image: x")]
+    assert seen([task("rejected", "shutdown", error="No such image: x")], []) == [
+        ("exited", "its image can't be pulled: No such image: x")
+    ]
     failed = task("failed", "shutdown", error="starting container failed: no such file")
     assert seen([failed], [container("created")]) == [("exited", "starting container failed: no such file")]
 
@@ -258,14 +260,30 @@ def test_tasks_tell_what_is_no_container_yet() -> None:
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
-        ({"ExitCode": 0}, "exited with code 0"),
+        ({"ExitCode": 0}, "exited with code 0 (it ended by itself; a service goes on running)"),
         ({"ExitCode": 2}, "exited with code 2"),
-        ({"ExitCode": 127}, "exited with code 127 (its command was not found)"),
-        ({"ExitCode": 139}, "killed by signal 11"),
+        ({"ExitCode": 127}, "exited with code 127 (its command was not found: is it in the image, under this name?)"),
+        ({"ExitCode": 126}, "exited with code 126 (its command can't be executed: is it marked as executable?)"),
+        ({"ExitCode": 139}, "killed by signal 11 (SIGSEGV: it touched memory that is not its own)"),
+        ({"ExitCode": 143}, "killed by signal 15 (SIGTERM: it was asked to stop)"),
         ({"ExitCode": 255}, "exited with code 255"),
-        ({"ExitCode": 137, "OOMKilled": True}, "killed: out of memory"),
+        ({"ExitCode": 137, "OOMKilled": True}, f"ran out of memory: its limit is 16 MiB; {reasons.MEMORY_CURE}"),
         ({"ExitCode": 127, "Error": "no such file"}, "could not start: no such file"),
-        ({"ExitCode": 137}, "killed by signal 9 (probably out of memory: its limit is 16 MiB)"),
+        (
+            {"ExitCode": 127, "Error": 'OCI runtime create failed: exec: "serve": executable file not found in $PATH'},
+            "could not start: its command 'serve' was not found; is it in the image, under this name?",
+        ),
+        (
+            {
+                "ExitCode": 126,
+                "Error": 'starting container process caused: exec: "/run.sh": permission denied: unknown',
+            },
+            "could not start: its command '/run.sh' can't be executed; mark it as executable (chmod +x)",
+        ),
+        (
+            {"ExitCode": 137},
+            f"killed by signal 9 (SIGKILL), probably out of memory: its limit is 16 MiB; {reasons.MEMORY_CURE}",
+        ),
         (
             {"ExitCode": 143, "Health": {"Status": "unhealthy", "Log": [{"Output": "refused\n"}]}},
             "stopped because its health check failed: refused",
@@ -274,6 +292,29 @@ def test_tasks_tell_what_is_no_container_yet() -> None:
 )
 def test_ends_in_words(state: dict[str, Any], expected: str) -> None:
     assert seen([task("failed", "shutdown")], [container("exited", details=state)]) == [("exited", expected)]
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("task: non-zero exit (3)", "exited with code 3"),
+        (
+            "no suitable node (insufficient resources on 2 nodes; scheduling constraints not satisfied on 1 node)",
+            "no node fits: too few free cores or too little free memory on 2 nodes;"
+            " not the node that holds its volumes on 1 node",
+        ),
+        ("something new", "something new"),
+        ("", ""),
+    ],
+)
+def test_what_swarm_says_in_words(told: str, expected: str) -> None:
+    assert reasons.task_reason(told) == expected
+
+
+@given(st.integers(0, 255), st.integers(0, 1 << 40))
+def test_every_code_has_words(code: int, limit: int) -> None:
+    words = reasons.of_code(code, limit)
+    assert str(code) in words or str(code - 128) in words
 
 
 def test_the_newest_failures_come_first_and_old_ones_are_forgotten() -> None:
