@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import BinaryIO, Protocol, runtime_checkable
 
 from stackyard.model.applications import AppSpec, Service
-from stackyard.model.logs import Checkpoint
-from stackyard.model.logs import LogLine as LogLine
+from stackyard.model.logs import Checkpoint, LogLine
 
 Log = Callable[[str], None]
 """Takes pieces of a build's output as they appear; a piece may hold several lines."""
@@ -29,6 +28,11 @@ class TLSPair:
     ca: str
     cert: str
     key: str = dataclasses.field(repr=False)
+
+    @property
+    def pem(self) -> str:
+        """Return certificate (with its chain) and key as one file, as servers read it."""
+        return "".join(f"{line}\n" for line in f"{self.cert}\n{self.key}".splitlines() if line.strip())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -276,6 +280,9 @@ class Workloads(Protocol):
     def stop(self, access: ClusterAccess, name: str) -> None:
         """Stop and remove the run; volumes stay."""
 
+    def replace(self, access: ClusterAccess, replica: Replica) -> None:
+        """Stop a replica; its run starts another in its place."""
+
     def remove(self, access: ClusterAccess, app_id: str) -> None:
         """Remove all runs, networks and volumes of the application."""
 
@@ -351,6 +358,88 @@ class LogStore(Protocol):
 
     def ids(self) -> list[str]:
         """Return the applications of which there is anything."""
+
+
+# --- jobs --------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class JobSpec:
+    """A command that runs once: `run.service` says what of, by the name that its log lines carry.
+
+    With `stdin` its input is open until the first who is attached ends it; `terminal` gives it one.
+    """
+
+    id: str
+    run: Run
+    terminal: bool = False
+    stdin: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class JobSeen:
+    """A job's container: `state` is created, running or exited; `reason` says in words how it ended.
+
+    Times are seconds of the epoch, 0 where that has not happened.
+    """
+
+    state: str
+    exit_code: int | None = None
+    reason: str = ""
+    started_at: float = 0
+    ended_at: float = 0
+
+
+class Stream(Protocol):
+    """A command's input and output while it runs; reading and writing may be done by two threads."""
+
+    def read(self) -> tuple[int, bytes] | None:
+        """Return a piece of output with its stream (1 stdout, 2 stderr), None at the end; waits for it."""
+
+    def write(self, data: bytes) -> None:
+        """Send input."""
+
+    def end_input(self) -> None:
+        """Tell the command that its input has ended; output goes on."""
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Give its terminal another size."""
+
+    def result(self) -> tuple[int, str]:
+        """Return the exit code and in words how it ended; after the end of output."""
+
+    def close(self) -> None:
+        """End the reading, from whichever thread; the command is not stopped by it."""
+
+
+class Jobs(Protocol):
+    """Runs commands once, each in a container of its own on a given node (by name), and in running replicas."""
+
+    def create(self, access: ClusterAccess, node: str, job: JobSpec) -> None:
+        """Make the job's container (network and volumes included) without starting it; finds the one that is there."""
+
+    def start(self, access: ClusterAccess, node: str, job_id: str) -> None:
+        """Start it, unless it has been; raises GiveUp when the command can't be run."""
+
+    def look(self, access: ClusterAccess, node: str, job_id: str) -> JobSeen | None:
+        """Return what is seen of it; None when there is none."""
+
+    def stop(self, access: ClusterAccess, node: str, job_id: str) -> None:
+        """Stop it within its own grace; what it wrote stays."""
+
+    def remove(self, access: ClusterAccess, node: str, job_id: str) -> None:
+        """Stop and remove it."""
+
+    def tail(self, access: ClusterAccess, node: str, job_id: str, lines: int) -> str:
+        """Return the last lines that it wrote."""
+
+    def attach(self, access: ClusterAccess, node: str, job_id: str) -> Stream:
+        """Return the stream of a job that has not been started yet, so that nothing of it is missed."""
+
+    def exec(
+        self, access: ClusterAccess, replica: Replica, command: Sequence[str], *, terminal: bool = False
+    ) -> Stream:
+        """Begin a command in a running replica; raises NotFound when that is gone."""
 
 
 # --- sources and builds ------------------------------------------------------------------------
@@ -516,7 +605,7 @@ class Route:
     def mark(self) -> str:
         """Return what differs as soon as anything but the note does."""
         rules = json.dumps([self.owner, self.https_only, self.maintenance and dataclasses.astuple(self.maintenance)])
-        return digest(rules) + "." + (digest(self.pair.cert + self.pair.key) if self.pair else "")
+        return digest(rules) + "." + (digest(self.pair.pem) if self.pair else "")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -45,8 +45,11 @@ def registry(engine: docker.DockerClient, name: str, app: str) -> Iterator[loopb
 def forget(engine: docker.DockerClient, address: str, app: str) -> None:
     """Remove what the tests made on the Engine, by every name that it has."""
     for image in engine.api.images():
-        for name in [*(image["RepoTags"] or ()), *(image["RepoDigests"] or ())]:
+        names = [*(image["RepoTags"] or ()), *(image["RepoDigests"] or ())]
+        made = any(name.startswith(f"{address}/") for name in names)
+        for name in names:
             ours = name.startswith((f"{address}/", "sytest-builders-from:"))
+            ours = ours or (made and name.startswith("stackyard-made:"))
             if ours or (name.startswith("stackyard-deps:") and (image["Labels"] or {}).get("stackyard.build") == app):
                 with contextlib.suppress(docker.errors.ImageNotFound):  # a digest goes with the last tag
                     engine.api.remove_image(name, force=True)
@@ -64,6 +67,7 @@ class Bench:
     app: str
     log: list[str] = dataclasses.field(default_factory=list)
     number: int = 0
+    revision: str = ""
 
     def write(self, **files: str) -> None:
         for name, text in files.items():
@@ -83,7 +87,9 @@ class Bench:
         self.log.clear()
         service = service or Service("web", build=BuildSpec())
         tag = f"build-{self.number}"
-        request = BuildRequest(NODE, str(self.folder), service, self.repository(), tag, PROJECT, self.app)
+        request = BuildRequest(
+            NODE, str(self.folder), service, self.repository(), tag, PROJECT, self.app, self.revision
+        )
         return self.builder(limits).build(request, self.log.append)
 
     def push(self) -> str:

@@ -12,10 +12,10 @@ import functools
 import hashlib
 import json
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from stackyard.drivers.builders import context
+from stackyard.drivers.builders import context, labels
 from stackyard.drivers.builders.engine import BuildNode
 from stackyard.drivers.builders.images import Images, Made
 from stackyard.drivers.builders.layers import Layer, add_layers
@@ -28,6 +28,28 @@ from stackyard.model.ports import BuildRequest, Log
 Stacks = Callable[[str, Log], None]
 """Takes the name of a language stack (`nodejs`) that is not there, and has it made under `stackyard/<name>`."""
 _KEY = "stackyard.build-key"
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """One plan under way: the stack, the image with what was installed on it, the configuration to be."""
+
+    shop: Shop
+    plan: Plan
+    base: Made
+    below: Made
+    config: dict[str, Any]
+
+    def labels(self, base: dict[str, Any], below: dict[str, Any], laid: Sequence[Layer]) -> dict[str, str]:
+        """Return what the image tells of its making."""
+        plan, runtime = self.plan, self.plan.runtime
+        run = labels.RunImage.of(plan.run_stack, self.base.reference, base)
+        installed = below["RootFS"]["Layers"][len(base["RootFS"]["Layers"]) :]
+        flags = {"build": False, "launch": True, "cache": True}
+        layers = {f"dependencies-{number}": {"sha": sha, **flags} for number, sha in enumerate(installed)}
+        processes = [{"type": each.name, "command": ["/bin/sh", "-c", each.command]} for each in plan.processes]
+        made = labels.Contribution(f"stackyard/{plan.pack}", runtime.version, layers, processes)
+        return labels.labels(run, [made], [layer.digest for layer in laid], self.shop.request.revision)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,10 +70,11 @@ class Executor:
         base = self._stack(plan.run_stack, log)
         below = self._installed(shop, plan, base, log)
         config = self._config(request, plan, base.id)
+        bench = Bench(shop, plan, base, below, config)
         if plan.build:
-            return self._built(shop, plan, below, config, log)
+            return self._built(bench, log)
         log("Adding the application's files\n")
-        return Made(self._laid(shop, below, [], config, tree), below.mounts)
+        return Made(self._laid(bench, [], tree), below.mounts)
 
     def _installed(self, shop: Shop, plan: Plan, base: Made, log: Log) -> Made:
         """Return the image with what the application needs to run."""
@@ -63,8 +86,9 @@ class Executor:
             shop, plan.install, stack, base, functools.partial(self._stack, compiler, log) if compiler else None
         ).image(log)
 
-    def _built(self, shop: Shop, plan: Plan, below: Made, config: dict[str, Any], log: Log) -> Made:
+    def _built(self, bench: Bench, log: Log) -> Made:
         """Return the image with what the build produced, made before of this very tree or now."""
+        shop, plan, below, config = bench.shop, bench.plan, bench.below, bench.config
         assert plan.build is not None
         stack = self._workshop(shop, plan, below, log)
         work = Work(shop, plan.build, stack, below)
@@ -76,8 +100,8 @@ class Executor:
         log(f"Building {plan.build.subject}\n")
         with contextlib.closing(work.layer(log)) as produced:
             files = dataclasses.replace(shop.tree, names=shop.tree.names if plan.tree else [])
-            labelled = {**config, "Labels": {**config["Labels"], _KEY: key}}
-            return Made(self._laid(shop, below, [produced], labelled, files), below.mounts)
+            keyed = dataclasses.replace(bench, config={**config, "Labels": {**config["Labels"], _KEY: key}})
+            return Made(self._laid(keyed, [produced], files), below.mounts)
 
     def _workshop(self, shop: Shop, plan: Plan, below: Made, log: Log) -> Made:
         """Return the image in which the build runs: with its own tools, else what the application runs on."""
@@ -92,12 +116,13 @@ class Executor:
             found = self.node.api.images(filters={"label": f"{_KEY}={key}"})
         return str(found[0]["Id"]) if found else None
 
-    def _laid(
-        self, shop: Shop, below: Made, produced: list[Layer], config: dict[str, Any], files: context.Files
-    ) -> str:
-        folders = shop.request.service.build.folders if shop.request.service.build else ()
+    def _laid(self, bench: Bench, produced: list[Layer], files: context.Files) -> str:
+        request = bench.shop.request
+        folders = request.service.build.folders if request.service.build else ()
+        below = self.images.inspected(bench.below.id)
         with contextlib.closing(Layer.of_tree(files, UID, folders)) as layer:
-            return add_layers(self.node, self.images.inspected(below.id), [layer, *produced], config)
+            told = bench.labels(self.images.inspected(bench.base.id), below, [layer, *produced])
+            return add_layers(self.node, below, [layer, *produced], bench.config, told)
 
     def _stack(self, image: str, log: Log) -> Made:
         """Bring a language stack to the node; the first that needs it has it made."""

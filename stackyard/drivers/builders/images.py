@@ -22,10 +22,14 @@ _PULL, _PUSH = ("pull",), ("pull", "push")
 
 @dataclasses.dataclass(frozen=True)
 class Made:
-    """An image on the node (`id`), and the repositories in which its lower layers may be already."""
+    """An image on the node (`id`), and the repositories in which its lower layers may be already.
+
+    `reference` is how the platform's registry has it, by digest (empty: it was not taken from there).
+    """
 
     id: str
     mounts: tuple[str, ...] = ()
+    reference: str = ""
 
 
 class Images:
@@ -56,7 +60,8 @@ class Images:
         reference = references.parse(image)
         repository, digest = self._in_platform(reference)
         if repository and digest:
-            return Made(self._from_platform(repository, digest, image), (repository,))
+            made = self._from_platform(repository, digest, image)
+            return Made(made, (repository,), f"{self.registry.address()}/{repository}@{digest}")
         here = self.node.inspect(image)
         if here:
             return Made(str(here["Id"]))

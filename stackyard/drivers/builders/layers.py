@@ -14,7 +14,7 @@ import json
 import os
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import IO, Any, BinaryIO, cast
 
 from stackyard.drivers.builders import context
@@ -22,6 +22,8 @@ from stackyard.drivers.builders.engine import BuildNode
 from stackyard.model import errors
 
 _SPOOL = 32 * 1024 * 1024
+KEPT = "stackyard-made"
+"""Name of images on a node; the tag tells their content but for labels, so that it is found again."""
 _CREATED = "1980-01-01T00:00:00Z"  # the same tree must give the same image
 
 
@@ -58,13 +60,26 @@ class Layer:
         self.stream.close()
 
 
-def add_layers(node: BuildNode, base: dict[str, Any], layers: Sequence[Layer], config: dict[str, Any]) -> str:
-    """Make an image of a base (as inspected) with layers on top and this config; return its id, made before or now."""
-    text = json.dumps(_image(base, layers, config), sort_keys=True).encode()
-    image = "sha256:" + hashlib.sha256(text).hexdigest()
-    if node.inspect(image) is None and image not in _load(node, base, layers, text):
+def add_layers(
+    node: BuildNode,
+    base: dict[str, Any],
+    layers: Sequence[Layer],
+    config: dict[str, Any],
+    told: Mapping[str, str] | None = None,
+) -> str:
+    """Make an image of a base (as inspected) with layers on top and this config; return its id, made before or now.
+
+    `told` are labels that do not make it another one: where it was made before, it is taken with those of then.
+    """
+    content = json.dumps(_image(base, layers, config), sort_keys=True).encode()
+    name = f"{KEPT}:{hashlib.sha256(content).hexdigest()[:40]}"
+    if known := node.inspect(name):
+        return str(known["Id"])
+    labelled = {**config, "Labels": {**(config.get("Labels") or {}), **(told or {})}}
+    text = json.dumps(_image(base, layers, labelled), sort_keys=True).encode()
+    if name not in _load(node, base, layers, text, name):
         raise errors.GiveUp(f"the engine of {node.name} did not keep the layer posted to it")
-    return image
+    return "sha256:" + hashlib.sha256(text).hexdigest()
 
 
 def _image(base: dict[str, Any], layers: Sequence[Layer], config: dict[str, Any]) -> dict[str, Any]:
@@ -79,17 +94,17 @@ def _image(base: dict[str, Any], layers: Sequence[Layer], config: dict[str, Any]
     }
 
 
-def _load(node: BuildNode, base: dict[str, Any], layers: Sequence[Layer], text: bytes) -> str:
-    """Post the layers; return what the engine says of it."""
+def _load(node: BuildNode, base: dict[str, Any], layers: Sequence[Layer], text: bytes, name: str) -> str:
+    """Post the layers as an image of this name; return what the engine says of it."""
     below = len(base["RootFS"]["Layers"])
     names = [f"{number}/layer.tar" for number in range(below + len(layers))]
-    manifest = json.dumps([{"Config": "config.json", "RepoTags": None, "Layers": names}]).encode()
+    manifest = json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": names}]).encode()
     with tempfile.SpooledTemporaryFile(max_size=_SPOOL) as archive:
         stream = cast(BinaryIO, archive)
         with tarfile.open(fileobj=stream, mode="w") as tar:
             _add(tar, "config.json", io.BytesIO(text), len(text))
-            for name, layer in zip(names[below:], layers, strict=True):
-                _add(tar, name, layer.stream, layer.size)
+            for path, layer in zip(names[below:], layers, strict=True):
+                _add(tar, path, layer.stream, layer.size)
             _add(tar, "manifest.json", io.BytesIO(manifest), len(manifest))
         stream.seek(0)
         headers = {"Content-Type": "application/x-tar"}

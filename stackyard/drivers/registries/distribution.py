@@ -25,6 +25,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from stackyard.drivers.registries.manifests import Manifests
 from stackyard.model import errors
 
 NAME = "registry.stackyard"
@@ -115,6 +116,13 @@ class DistributionRegistry:
         """Return the manifest digest, or None when there is no such image."""
         answer = self._call("HEAD", f"{repository}/manifests/{tag}", (repository, ["pull"]))
         return answer.headers.get("Docker-Content-Digest") if answer.ok else None
+
+    def manifests(self) -> Manifests:
+        """Return the registry's images as documents, for what is done without an engine."""
+        return Manifests(self._url, self._bearer, str(self._secrets / "registry-ca.crt"))
+
+    def _bearer(self, access: Sequence[tuple[str, Sequence[str]]]) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {self._signer().token(access, 60)}"}
 
     def attach(self, cluster_id: str) -> None:
         """Give the registry its name on the cluster's network."""

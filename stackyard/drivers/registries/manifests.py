@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Manifests, configurations and layers in a registry, by the OCI distribution API. Used by `rebase`.
+
+Knows nothing of applications. One connection is kept, and used by one thread at a time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import threading
+import urllib.parse
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import requests
+
+from stackyard.model import errors
+
+Access = Sequence[tuple[str, Sequence[str]]]
+Authorize = Callable[[Access], Mapping[str, str]]
+"""Takes repositories with the actions wanted on each, and returns the headers that allow them."""
+
+SCHEMA2 = "application/vnd.docker.distribution.manifest.v2+json"
+ACCEPTED = f"{SCHEMA2}, application/vnd.oci.image.manifest.v1+json"
+TIMEOUT = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """An image in a registry: its digest, its manifest, its configuration."""
+
+    digest: str
+    document: dict[str, Any]
+    config: dict[str, Any]
+
+    @property
+    def diff_ids(self) -> list[str]:
+        """Return the digests of its layers' content, from the lowest on."""
+        return list(self.config["rootfs"]["diff_ids"])
+
+
+class Manifests:
+    """One registry at `url` (with /v2); `verify` is its CA's file, or None where it has no TLS."""
+
+    def __init__(self, url: str, authorize: Authorize, verify: str | None = None) -> None:
+        self._url = url
+        self._authorize = authorize
+        self._verify = verify
+        self._session: requests.Session | None = None
+        self._lock = threading.RLock()
+
+    def read(self, repository: str, version: str) -> Manifest | None:
+        """Return an image by tag or digest, None where there is none."""
+        access = [(repository, ["pull"])]
+        answer = self._call("GET", f"{repository}/manifests/{version}", access, headers={"Accept": ACCEPTED})
+        if answer.status_code == 404:
+            return None
+        document = self._checked(answer, f"image {repository}").json()
+        if "layers" not in document:
+            raise errors.GiveUp(f"image {repository} is made for several platforms, or in a form of long ago")
+        config = self._call("GET", f"{repository}/blobs/{document['config']['digest']}", access)
+        digest = answer.headers["Docker-Content-Digest"]
+        return Manifest(digest, document, self._checked(config, f"configuration of {repository}").json())
+
+    def mount(self, repository: str, digest: str, source: str) -> None:
+        """Have a layer of another repository in this one, without its bytes being sent."""
+        query = urllib.parse.urlencode({"mount": digest, "from": source})
+        access = [(repository, ["pull", "push"]), (source, ["pull"])]
+        answer = self._checked(self._call("POST", f"{repository}/blobs/uploads/?{query}", access), f"layer {digest}")
+        if answer.status_code != 201:
+            raise errors.Unavailable(f"the image registry did not give layer {digest[:19]} of {source} to {repository}")
+
+    def write(self, repository: str, tag: str, document: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+        """Write an image whose layers are there; return its digest."""
+        access = [(repository, ["pull", "push"])]
+        content = _encoded(config)
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        begun = self._checked(self._call("POST", f"{repository}/blobs/uploads/", access), "upload")
+        place = begun.headers["Location"]
+        place += ("&" if "?" in place else "?") + urllib.parse.urlencode({"digest": digest})
+        self._checked(self._call("PUT", place, access, content), f"configuration of {repository}")
+        described = {**document["config"], "digest": digest, "size": len(content)}
+        body = _encoded({**document, "config": described})
+        kind = {"Content-Type": document["mediaType"]} if "mediaType" in document else {"Content-Type": SCHEMA2}
+        answer = self._call("PUT", f"{repository}/manifests/{tag}", access, body, kind)
+        return str(self._checked(answer, f"image {repository}").headers["Docker-Content-Digest"])
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        access: Access,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        url = urllib.parse.urljoin(f"{self._url}/", path)
+        sent = {**self._authorize(access), **(headers or {})}
+        with self._lock:
+            try:
+                return self._connected().request(method, url, data=data, headers=sent, timeout=TIMEOUT)
+            except (requests.RequestException, OSError) as error:
+                self._session = None
+                raise errors.Unavailable(f"the image registry does not answer: {error}") from None
+
+    def _connected(self) -> requests.Session:
+        if self._session is None:
+            self._session = requests.Session()
+            self._session.trust_env = False
+            if self._verify:
+                self._session.verify = self._verify
+        return self._session
+
+    def _checked(self, answer: requests.Response, what: str) -> requests.Response:
+        if answer.ok:
+            return answer
+        said = f"the image registry answers {answer.status_code} for {what}: {answer.text[:300]}"
+        kind = errors.GiveUp if answer.status_code in (400, 404) else errors.Unavailable
+        raise kind(said)
+
+
+def _encoded(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
