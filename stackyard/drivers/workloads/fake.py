@@ -99,6 +99,14 @@ class FakeWorkloads:
             self._forget(name)
             self._changed()
 
+    def replace(self, access: ClusterAccess, replica: Replica) -> None:
+        """Stop a replica; another starts in its slot."""
+        self._reach(access)
+        with self._bell:
+            there = next((each for each in self._replicas[replica.run] if each.id == replica.id), None)
+        if there is not None:
+            self.fail(there, "killed by signal 15 (SIGTERM: it was asked to stop)")
+
     def remove(self, access: ClusterAccess, app_id: str) -> None:
         """Remove all of the application."""
         self._reach(access)

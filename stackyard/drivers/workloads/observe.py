@@ -31,13 +31,15 @@ class Container:
     """A container as its node lists it; `details` is the engine's inspection, made of exited ones only.
 
     `proved` tells that its health check has succeeded before its engine asked for the first time. That counts for
-    what is routed; what is used by name has no name before the engine's own word.
+    what is routed; what is used by name has no name before the engine's own word. `health` is state and words of one
+    that is checked over the network.
     """
 
     node: NodeAccess
     listed: Mapping[str, Any]
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     proved: bool = False
+    health: tuple[str, str] | None = None
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -144,8 +146,8 @@ def _from_container(container: Container, task: Mapping[str, Any] | None) -> _Kn
         state="exited" if failed else _state(container, endpoint),
         endpoint=endpoint,
         started_at=started(container),
-        reason=reasons.exit_reason(container.details, _error(task)) if failed else "",
-        healthchecked="health" in container.listed["Status"],
+        reason=reasons.exit_reason(container.details, _error(task)) if failed else _lack(container),
+        healthchecked="health" in container.listed["Status"] or container.health is not None,
     )
     over = moment(inspected.get("FinishedAt", "")) or _over(task) or started(container)
     return over, dataclasses.replace(seen, ended_at=over) if failed else seen
@@ -159,7 +161,13 @@ def _state(container: Container, endpoint: str | None) -> str:
         return "starting"
     if container.proved and endpoint:
         return "running"
-    return next((word for mark, word in _HEALTH.items() if mark in container.listed["Status"]), "running")
+    told = next((word for mark, word in _HEALTH.items() if mark in container.listed["Status"]), "")
+    return told or (container.health or ("running",))[0]
+
+
+def _lack(container: Container) -> str:
+    """Return what a living replica lacks, as far as its check over the network tells."""
+    return container.health[1] if container.health else ""
 
 
 def endpoint_of(container: Container) -> str | None:

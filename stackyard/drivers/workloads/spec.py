@@ -6,6 +6,7 @@ Called by `swarm.py`; pure, knows no connection.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,12 +20,16 @@ RELEASE = "stackyard.release"
 DIGEST = "stackyard.digest"
 PORT = "stackyard.port"
 GRACE = "stackyard.grace"
+HEALTH = "stackyard.health"
+"""What the platform itself asks of the service's port, in the words of `checks.Check`."""
+JOB = "stackyard.job"
 SWARM_SERVICE = "com.docker.swarm.service.name"
 SWARM_TASK = "com.docker.swarm.task.id"
 SWARM_TASK_NAME = "com.docker.swarm.task.name"
 
 RESTART_SECONDS = 1.0
 LONGEST_INTERVAL = 5.0
+CONNECT_SECONDS = 3.0
 LOG_DRIVER = {"Name": "json-file", "Options": {"max-size": "10m", "max-file": "3"}}
 
 
@@ -52,16 +57,38 @@ def labels(run: Run) -> dict[str, str]:
         DIGEST: run.digest,
         GRACE: str(run.service.stop_grace),
     }
-    return told | ({PORT: str(run.service.port)} if run.service.port else {})
+    if run.service.port:
+        told |= {PORT: str(run.service.port)} | network_check(run.service.healthcheck)
+    return told
+
+
+def network_check(asked: HealthCheck | None) -> dict[str, str]:
+    """Return the label that has a service's port checked over the network; nothing where a command checks.
+
+    Where nothing is said, a replica is ready when it accepts connections.
+    """
+    if asked is None:
+        return {HEALTH: json.dumps({"timeout": CONNECT_SECONDS})}
+    if asked.disabled or not (asked.http or asked.tcp):
+        return {}
+    said = {
+        "http": asked.http,
+        "interval": asked.interval,
+        "timeout": asked.timeout,
+        "retries": asked.retries,
+        "start_period": asked.start_period,
+        "asked": True,
+    }
+    return {HEALTH: json.dumps(said, sort_keys=True)}
 
 
 def network(app_id: str) -> dict[str, Any]:
-    """Return the request for the application's overlay network."""
+    """Return the request for the application's overlay network, which plain containers (jobs) may join."""
     return {
         "Name": network_name(app_id),
         "Driver": "overlay",
         "CheckDuplicate": True,
-        "Attachable": False,
+        "Attachable": True,
         "Labels": {APP: app_id},
     }
 
@@ -130,7 +157,7 @@ def healthcheck(asked: HealthCheck) -> dict[str, Any]:
     The engine checks first after a whole interval, and swarm gives a container its name on the network only
     then. So a long interval is divided, and the number of failures that count as one ill container grows with it.
     """
-    if asked.disabled:
+    if asked.disabled or asked.http or asked.tcp:
         return {"Test": ["NONE"]}
     parts = max(1, math.ceil(asked.interval / LONGEST_INTERVAL))
     return {

@@ -17,7 +17,8 @@ from typing import Any
 
 from stackyard.drivers.workloads import images, observe, placement, spec
 from stackyard.drivers.workloads.api import NodeEngine, everywhere, labelled
-from stackyard.drivers.workloads.events import Hub
+from stackyard.drivers.workloads.checks import Checks
+from stackyard.drivers.workloads.events import CHECKED, Hub
 from stackyard.drivers.workloads.follow import LogStream
 from stackyard.drivers.workloads.observe import Container
 from stackyard.drivers.workloads.probes import Probes
@@ -33,9 +34,11 @@ from stackyard.drivers.workloads.resources import (
     remove_volumes,
     resolvable,
 )
+from stackyard.drivers.workloads.roll import Roll
 from stackyard.drivers.workloads.sources import read, read_all
 from stackyard.model import errors
-from stackyard.model.ports import ClusterAccess, LogLine, Registry, Run, RunSeen
+from stackyard.model.logs import Checkpoint, LogLine
+from stackyard.model.ports import ClusterAccess, Registry, Replica, Run, RunSeen
 
 SETTLE_SECONDS = 10.0
 CONVERGE_SECONDS = 0.5
@@ -50,11 +53,14 @@ class SwarmWorkloads:
         self._hub = Hub()
         self._reach = Reach()
         self._probes = Probes()
+        self._checks = Checks(lambda app_id: self._hub.tell(app_id, CHECKED))
+        self._rolls: dict[str, Roll] = {}
         self._looked = threading.local()
 
     def close(self) -> None:
         """End the event streams; the object is not used afterwards."""
         self._hub.close()
+        self._checks.close()
 
     # --- looking -------------------------------------------------------------------------------
 
@@ -66,8 +72,10 @@ class SwarmWorkloads:
         def ask(engine: NodeEngine) -> tuple[list[Any], list[Any]]:
             return engine.get("/services", filters=filters), engine.get("/tasks", filters=filters)
 
-        told, containers, down = self._reach.survey(access, ask, lambda engine: listed(engine, filters))
-        return observe.runs(*told, self._probes.prove(flat(containers)), down, time.time())
+        replicas = labelled(f"{spec.APP}={app_id}", spec.SWARM_SERVICE)  # jobs are no runs
+        told, containers, down = self._reach.survey(access, ask, lambda engine: listed(engine, replicas))
+        judged = self._checks.judge(app_id, self._probes.prove(flat(containers)))
+        return observe.runs(*told, judged, down, time.time())
 
     def _present(self, access: ClusterAccess, *labels: str) -> list[Container]:
         """Return the containers with these labels."""
@@ -96,19 +104,12 @@ class SwarmWorkloads:
         if not run.service.image:
             raise errors.GiveUp(f"service {run.service.name} has no image")
         self._hub.watch(self._reach.watched(access))
-        auth = self._auth(run.service.image)
+        auth = images.grant(self._registry, run.service.image)
         with ThreadPoolExecutor(1, "network") as pool:
             network = pool.submit(self._reach.manager, access, ready_for(run))
             avoided = self._prepare(access, run, auth)
             network_id = network.result()
         self._reach.manager(access, lambda engine: ensure_service(engine, run, network_id, avoided, auth))
-
-    def _auth(self, image: str) -> Mapping[str, str] | None:
-        """Return what nodes need to pull the image from the platform's registry; None for images from elsewhere."""
-        if self._registry is None or image.startswith("sha256:"):
-            return None
-        repository = images.repository(image, self._registry.address())
-        return self._registry.grant([repository], ["pull"]) if repository else None
 
     def _prepare(self, access: ClusterAccess, run: Run, auth: Mapping[str, str] | None) -> list[str]:
         """Have the image on all nodes that may run it; return the nodes to be avoided at first."""
@@ -148,6 +149,11 @@ class SwarmWorkloads:
                 list(pool.map(halt, left))
             left = self._present(access, label)
 
+    def replace(self, access: ClusterAccess, replica: Replica) -> None:
+        """Stop and remove a replica's container, within its grace; swarm starts another in its place."""
+        for container in self._present(access, f"{spec.SWARM_TASK}={replica.id}"):
+            halt(container)
+
     def remove(self, access: ClusterAccess, app_id: str) -> None:
         """Remove everything of the application: services, containers, its network, its volumes on all nodes."""
         label = f"{spec.APP}={app_id}"
@@ -164,18 +170,25 @@ class SwarmWorkloads:
     # --- logs ----------------------------------------------------------------------------------
 
     def logs(
-        self, access: ClusterAccess, app_id: str, *, follow: bool, tail: int | None, service: str | None
+        self,
+        access: ClusterAccess,
+        app_id: str,
+        *,
+        follow: bool,
+        tail: int | None = None,
+        service: str | None = None,
+        after: Checkpoint | None = None,
     ) -> Iterator[LogLine]:
-        """Return lines in the order of their times; following, a LogStream that has `poll` and `close`."""
-        labels = [f"{spec.APP}={app_id}", *([f"{spec.SERVICE}={service}"] if service else [])]
+        """Return lines in the order of their times; following, a LogStream that has `poll`, `add` and `close`."""
+        roll = self._rolls.setdefault(access.cluster_id, Roll(self._reach))
 
-        def look() -> list[Container]:
+        def look(since: float) -> list[Container]:
             self._hub.watch(self._reach.watched(access))
-            return self._present(access, *labels)
+            return roll.of(access, app_id, service, since)
 
         if follow:
-            return LogStream(self._hub, app_id, look, tail)
-        return read_all(look(), tail)
+            return LogStream(self._hub, app_id, look, tail, after)
+        return read_all(look(time.monotonic()), tail, after)
 
     def tail(self, access: ClusterAccess, run: str, lines: int) -> str:
         """Return the last lines of the run's newest failed (else newest) container; "" when it has none."""
