@@ -3,22 +3,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stackyard.intents.deployments import current, touch
-from stackyard.intents.rules import APPLICATION, Rules, visible
+from stackyard.intents.deployments import DNS_LABEL, current, empty, environment_of, touch
+from stackyard.intents.rules import APPLICATION, USABLE, Rules, living, usable, visible
 from stackyard.model import errors
-from stackyard.model.applications import Application, Deployment, Release
+from stackyard.model.applications import PRODUCTION, SEPARATOR, Application, Deployment, Release
 from stackyard.model.builds import Build
 from stackyard.model.clusters import Cluster
-from stackyard.model.phase import ENDING, IN_PROGRESS, Phase, Trigger
+from stackyard.model.phase import IN_PROGRESS, Trigger
 from stackyard.model.records import Caller, Event
 from stackyard.store import Page, Store, Transaction
 
-USABLE = frozenset({Phase.READY, Phase.CREATING, Phase.UPDATING, Phase.UPDATE_FAILED})
-DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 MAX_REPLICAS = 100
 
 
@@ -45,23 +42,24 @@ class Applications:
         with self.store.reading() as tx:
             return tx.applications.projects_with(ident)
 
-    def progress(self, apps: Sequence[Application]) -> Progress:
+    def progress(self, apps: Sequence[Application], environment: str = PRODUCTION) -> Progress:
         """Return what is under way for these applications: three small look-ups each, however long their history."""
         with self.store.reading() as tx:
-            return _progress(tx, apps)
+            return _progress(tx, apps, environment)
 
-    def events(self, app: Application) -> Sequence[Event]:
-        """Return the history of an application, its pushes and its deployment, oldest first."""
+    def events(self, app: Application, environment: str | None = None) -> Sequence[Event]:
+        """Return the history of an application, its pushes and its environments (or one of them), oldest first."""
         with self.store.reading() as tx:
             newest = Page(limit=200, sort="number", descending=True)
-            builds = [build.id for build in tx.builds.list(None, newest, app_id=app.id)]
-            deployment = tx.deployments.of(app.id)
-            return tx.events.of([app.id, *builds, *([deployment.id] if deployment else [])])
+            which = {"environment": environment} if environment else {}
+            builds = tx.builds.list(None, newest, app_id=app.id, **which)
+            places = [environment_of(tx, app, environment)] if environment else tx.deployments.all_of(app.id)
+            return tx.events.of([app.id, *(each.id for each in [*builds, *places])])
 
-    def services(self, app: Application) -> Sequence[str]:
-        """Return the names of the services that the application's release has; none before the first."""
+    def services(self, app: Application, environment: str = PRODUCTION) -> Sequence[str]:
+        """Return the names of the services that an environment's release has; none before the first."""
         with self.store.reading() as tx:
-            release = current(tx, app)
+            release = current(tx, environment_of(tx, app, environment))
             return [service.name for service in release.spec.services] if release else []
 
     def create(self, caller: Caller, values: Mapping[str, Any]) -> Application:
@@ -71,6 +69,10 @@ class Applications:
             raise errors.BadInput(
                 "name must be a DNS label: 1 to 63 small letters, digits and '-', not beginning or ending with '-'"
             )
+        if SEPARATOR in name:
+            raise errors.BadInput(
+                f"name must not contain '{SEPARATOR}': it stands between environment and application in host names"
+            )
         with self.store.transaction() as tx:
             cluster = _cluster(tx, caller, values.get("cluster"))
             tx.quotas.take(caller.project_id, APPLICATION, self.rules.max_applications)
@@ -79,10 +81,11 @@ class Applications:
                 project_name=caller.project_name,
                 name=name,
                 description=values.get("description") or "",
-                cluster_id=cluster.id,
                 extra={"user_id": caller.user_id},
             )
-            return tx.applications.insert(app)
+            tx.applications.insert(app)
+            tx.deployments.insert(empty(app, cluster.id))
+            return app
 
     def describe(self, caller: Caller, ident: str, description: str) -> Application:
         """Change the description."""
@@ -90,25 +93,23 @@ class Applications:
             app = living(tx, caller, ident)
             return tx.applications.change(app, Trigger.CHANGE, "description changed", description=description)
 
-    def scale(self, caller: Caller, ident: str, wanted: Mapping[str, int]) -> Application:
+    def scale(self, caller: Caller, ident: str, wanted: Mapping[str, int], environment: str = PRODUCTION) -> Deployment:
         """Ask for numbers of replicas by service; raises BadInput for a service that the release has not."""
         with self.store.transaction() as tx:
             app = living(tx, caller, ident)
-            release, deployment = current(tx, app), tx.deployments.of(app.id)
-            if release is None or deployment is None:
-                raise errors.Conflict(f"application {app.name} has no release yet; push it first")
+            deployment = environment_of(tx, app, environment)
+            release = current(tx, deployment)
+            if release is None:
+                raise errors.Conflict(nothing_yet(app, deployment))
             _check_scale(app, release, wanted)
             message = "scaled to " + ", ".join(f"{name}={count}" for name, count in sorted(wanted.items()))
-            changed = tx.applications.change(app, Trigger.CHANGE, message, scale={**app.scale, **wanted})
-            touch(tx, deployment, release, message, self.rules)
-            return changed
+            return touch(tx, deployment, release, message, self.rules, scale={**deployment.scale, **wanted})
 
     def destroy(self, caller: Caller, ident: str) -> None:
         """Ask for the application to go, with its containers, volumes, images and releases."""
         with self.store.transaction() as tx:
             app = visible(tx.applications, caller, ident)
-            deployment = tx.deployments.of(app.id)
-            if deployment:
+            for deployment in tx.deployments.all_of(app.id):
                 tx.deployments.change(deployment, Trigger.DELETE, "destroy asked for")
             for build in tx.builds.list(app_id=app.id):
                 if build.phase in IN_PROGRESS:
@@ -127,11 +128,12 @@ class Progress:
         self.releases = releases
 
 
-def _progress(tx: Transaction, apps: Sequence[Application]) -> Progress:
+def _progress(tx: Transaction, apps: Sequence[Application], environment: str) -> Progress:
     newest = Page(limit=1, sort="number", descending=True)
-    builds = [build for app in apps for build in tx.builds.list(None, newest, app_id=app.id)]
-    releases = [release for app in apps for release in tx.releases.list(None, newest, app_id=app.id)]
-    deployments = [deployment for app in apps if (deployment := tx.deployments.of(app.id))]
+    ours = [{"app_id": app.id, "environment": environment} for app in apps]
+    builds = [build for which in ours for build in tx.builds.list(None, newest, **which)]
+    releases = [release for which in ours for release in tx.releases.list(None, newest, **which)]
+    deployments = [deployment for app in apps if (deployment := tx.deployments.of(app.id, environment))]
     return Progress(
         {build.app_id: build for build in builds},
         {deployment.app_id: deployment for deployment in deployments},
@@ -139,17 +141,16 @@ def _progress(tx: Transaction, apps: Sequence[Application]) -> Progress:
     )
 
 
-def living(tx: Transaction, caller: Caller, ident: str) -> Application:
-    """Return an application that nobody has asked to destroy; raises NotFound, Conflict."""
-    app = visible(tx.applications, caller, ident)
-    if app.phase in ENDING:
-        raise errors.Conflict(f"application {app.name} is being destroyed")
-    return app
+def nothing_yet(app: Application, deployment: Deployment) -> str:
+    """Return why nothing can be changed in an environment that has no release, and what to do first."""
+    if deployment.environment == PRODUCTION:
+        return f"application {app.name} has no release yet; push it first"
+    return f"environment {deployment.environment} of {app.name} has no release yet; push or promote to it first"
 
 
 def _cluster(tx: Transaction, caller: Caller, ident: str | None) -> Cluster:
     if ident:
-        return _usable(tx.clusters.find(ident, caller.project_id))
+        return usable(tx.clusters.find(ident, caller.project_id))
     clusters = [cluster for cluster in tx.clusters.list(caller.project_id) if cluster.phase in USABLE]
     if not clusters:
         raise errors.Conflict("the project has no cluster to run on; make one with: stackyard cluster create NAME")
@@ -157,12 +158,6 @@ def _cluster(tx: Transaction, caller: Caller, ident: str | None) -> Cluster:
         names = ", ".join(sorted(cluster.name for cluster in clusters))
         raise errors.BadInput(f"the project has several clusters; name one of them as 'cluster': {names}")
     return clusters[0]
-
-
-def _usable(cluster: Cluster) -> Cluster:
-    if cluster.phase not in USABLE:
-        raise errors.Conflict(f"cluster {cluster.name} can't take applications: it is {cluster.phase.value}")
-    return cluster
 
 
 def _check_scale(app: Application, release: Release, wanted: Mapping[str, int]) -> None:

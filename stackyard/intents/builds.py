@@ -6,11 +6,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from stackyard.intents.applications import living
-from stackyard.intents.rules import Rules, within
-from stackyard.model.applications import Application
+from stackyard.intents.deployments import environment_of
+from stackyard.intents.rules import Rules, living, within
+from stackyard.model import errors
+from stackyard.model.applications import PRODUCTION, Application
 from stackyard.model.builds import Build, Source
-from stackyard.model.phase import IN_PROGRESS
+from stackyard.model.phase import ENDING, IN_PROGRESS
 from stackyard.model.ports import Secrets
 from stackyard.model.records import Caller
 from stackyard.model.sources import without_password
@@ -26,10 +27,12 @@ class Builds:
         self.secrets = secrets
         self.rules = rules
 
-    def push(self, caller: Caller, ident: str, source: Source) -> Build:
+    def push(self, caller: Caller, ident: str, source: Source, environment: str = PRODUCTION) -> Build:
         """Write a build; one that another push of the application is ahead of waits for it (the worker sees to it)."""
         with self.store.transaction() as tx:
             app = living(tx, caller, ident)
+            if environment_of(tx, app, environment).phase in ENDING:
+                raise errors.Conflict(f"environment {environment} is being removed")
             number = tx.builds.next_number(app.id)
             build = Build(
                 project_id=app.project_id,
@@ -37,16 +40,19 @@ class Builds:
                 app_id=app.id,
                 number=number,
                 source=self._without_secrets(source),
+                environment=environment,
                 deadline=within(self.rules.build_seconds),
             )
             return tx.builds.insert(build)
 
-    def unchanged(self, app: Application, source: Source) -> Build | None:
+    def unchanged(self, app: Application, source: Source, environment: str = PRODUCTION) -> Build | None:
         """Return the push whose release serves, where a push of this source would make the same again; else None."""
         if source.force or not source.digest:
             return None
         with self.store.reading() as tx:
-            return None if tx.builds.newest_unfinished(app.id) else unchanged(tx, app, source.digest)
+            if tx.builds.newest_unfinished(app.id, environment):
+                return None
+            return unchanged(tx, app.id, environment, source.digest)
 
     def _without_secrets(self, source: Source) -> Source:
         shown = without_password(source.repository)

@@ -217,7 +217,7 @@ def _change_default(
 
 
 def _check_empty(tx: Transaction, cluster: Cluster) -> None:
-    apps = [app.name for app in tx.applications.list(cluster.project_id) if app.cluster_id == cluster.id]
+    apps = [deployment.name for deployment in tx.deployments.list(None, cluster_id=cluster.id)]
     if apps:
         raise errors.Conflict(
             f"applications run on cluster {cluster.name}: {', '.join(sorted(apps)[:10])}. "

@@ -1,27 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Releases that a caller makes: rolling back and changing config. Called by the application-deployment API.
+"""Releases that a caller makes: rolling back, promoting and changing config. Called by the application-deployment API.
 
-A release never changes, so both write a new one: a rollback copies an older release, a change of config
-copies the one that serves.
+A release never changes, so all of these write a new one: a rollback copies an older release of the same
+environment, a promotion takes the images of another environment's, a change of config copies the one that serves.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
-from stackyard.intents.applications import living
-from stackyard.intents.deployments import current, touch
-from stackyard.intents.rules import Rules
+from stackyard.intents.applications import nothing_yet
+from stackyard.intents.deployments import current, environment_of, touch
+from stackyard.intents.rules import Rules, living
 from stackyard.model import errors
-from stackyard.model.applications import Application, Release
-from stackyard.model.phase import Trigger
+from stackyard.model.applications import PRODUCTION, Application, Deployment, Release
+from stackyard.model.phase import ENDING, Trigger
 from stackyard.model.ports import Secrets
 from stackyard.model.records import Caller, new_id, utcnow
 from stackyard.store import Store, Transaction
 
 MAX_KEYS = 500
+REMEMBERED = 10
+"""Secret values are masked as long as one of so many of the environment's newest releases has them."""
 
 
 class Releases:
@@ -32,54 +35,125 @@ class Releases:
         self.secrets = secrets
         self.rules = rules
 
-    def list(self, app: Application) -> Sequence[Release]:
-        """Return all releases of an application, newest first."""
+    def list(self, app: Application, environment: str | None = None) -> Sequence[Release]:
+        """Return the releases of an application, or those made for one environment, newest first."""
         with self.store.reading() as tx:
-            return tx.releases.newest(app.id)
+            if environment:
+                environment_of(tx, app, environment)
+            return tx.releases.newest(app.id, environment)
 
     def find(self, app: Application, ident: str) -> Release:
         """Return a release by number or id; raises NotFound."""
         with self.store.reading() as tx:
             return tx.releases.meant(app.id, ident, "release")
 
-    def rollback(self, caller: Caller, ident: str, to: str) -> Release:
-        """Write a new release with the services and config of an older one, and ask for it to serve."""
+    def deploy(self, caller: Caller, ident: str, which: str, environment: str = PRODUCTION) -> Release:
+        """Ask for an older release to serve in an environment, as a new one of the same images.
+
+        One that was made for this environment comes back with its config (a rollback); of another's, only the
+        images are taken, and the environment keeps its own config (a promotion).
+        """
         with self.store.transaction() as tx:
             app = living(tx, caller, ident)
-            old = tx.releases.meant(app.id, to, "release")
-            release = self._add(tx, app, old, f"rollback to release {old.number}", old.config)
-            tx.applications.change(app, Trigger.CHANGE, release.summary, config=old.config)
-            return release
+            deployment = environment_of(tx, app, environment)
+            old = tx.releases.meant(app.id, which, "release")
+            if old.environment != environment:
+                return self._promote(tx, deployment, old)
+            return self._add(
+                tx, deployment, old, f"rollback to release {old.number}", config=old.config, secret_keys=old.secret_keys
+            )
+
+    def promote(self, caller: Caller, ident: str, source: str | None, environment: str) -> Release:
+        """Ask for the release that serves in environment `source` (None: the one before) to serve in another."""
+        with self.store.transaction() as tx:
+            app = living(tx, caller, ident)
+            deployment = environment_of(tx, app, environment)
+            giving = environment_of(tx, app, source or _before(tx, app, environment))
+            if giving.id == deployment.id:
+                raise errors.BadInput(f"{environment} can't be promoted to itself; name another environment")
+            if giving.serving < 1:
+                raise errors.Conflict(f"nothing serves in {giving.environment} yet: {nothing_yet(app, giving)}")
+            return self._promote(tx, deployment, tx.releases.number(app.id, giving.serving))
 
     def config(self, sealed: str | None) -> dict[str, str]:
         """Return config in clear."""
         return dict(json.loads(self.secrets.open(sealed))) if sealed else {}
 
-    def configure(self, caller: Caller, ident: str, changes: Mapping[str, str | None]) -> Release | None:
-        """Set (or with None unset) config; return the new release, None when nothing has been released yet."""
+    def shown(self, of: Deployment) -> dict[str, str | None]:
+        """Return an environment's config for people: None in place of a secret's value."""
+        return {key: None if key in of.secret_keys else value for key, value in self.config(of.config).items()}
+
+    def hidden(self, of: Deployment) -> Sequence[str]:
+        """Return the secret values that an environment has or had lately, which are to be masked."""
+        with self.store.reading() as tx:
+            had = tx.releases.newest(of.app_id, of.environment)[:REMEMBERED]
+        kept = {(each.config, each.secret_keys) for each in had if each.secret_keys}
+        kept.add((of.config, of.secret_keys))
+        return sorted({value for config, keys in kept for value in self._values(config, keys)})
+
+    def configure(
+        self,
+        caller: Caller,
+        ident: str,
+        changes: Mapping[str, str | None],
+        secret: Collection[str] = (),
+        environment: str = PRODUCTION,
+    ) -> Release | None:
+        """Set (or with None unset) config; return the new release, None when nothing has been released yet.
+
+        Keys in `secret` are secrets from now on; what is a secret stays one until it is unset.
+        """
         with self.store.transaction() as tx:
             app = living(tx, caller, ident)
-            merged = {**self.config(app.config), **changes}
+            deployment = environment_of(tx, app, environment)
+            merged = {**self.config(deployment.config), **changes}
             config = {key: value for key, value in merged.items() if value is not None}
             if len(config) > MAX_KEYS:
                 raise errors.BadInput(f"config can't have more than {MAX_KEYS} keys")
-            sealed = self.secrets.seal(json.dumps(config, sort_keys=True)) if config else None
+            fields: dict[str, Any] = {
+                "config": self.secrets.seal(json.dumps(config, sort_keys=True)) if config else None,
+                "secret_keys": tuple(sorted({*deployment.secret_keys, *secret} & config.keys())),
+            }
             message = _summary(changes)
-            tx.applications.change(app, Trigger.CHANGE, message, config=sealed)
-            serving = current(tx, app)
-            return self._add(tx, app, serving, message, sealed) if serving else None
+            release = current(tx, deployment)
+            if release:
+                return self._add(tx, deployment, release, message, **fields)
+            if deployment.phase in ENDING:
+                raise errors.Conflict(f"environment {environment} is being removed")
+            tx.deployments.change(deployment, Trigger.CHANGE, message, **fields)
+            return None
 
-    def _add(self, tx: Transaction, app: Application, old: Release, summary: str, config: str | None) -> Release:
-        deployment = tx.deployments.of(app.id)
-        if deployment is None:
-            raise errors.Conflict(f"application {app.name} has no release yet; push it first")
-        number = tx.releases.next_number(app.id)
+    def _values(self, sealed: str | None, keys: Collection[str]) -> Sequence[str]:
+        return [value for key, value in self.config(sealed).items() if key in keys]
+
+    def _promote(self, tx: Transaction, to: Deployment, old: Release) -> Release:
+        summary = f"promote release {old.number} of {old.environment}"
+        return self._add(tx, to, old, summary, config=to.config, secret_keys=to.secret_keys)
+
+    def _add(self, tx: Transaction, to: Deployment, old: Release, summary: str, **fields: object) -> Release:
+        """Write a release like an old one but for config and secret keys, and ask the environment for it."""
+        number = tx.releases.next_number(to.app_id)
         release = dataclasses.replace(
-            old, id=new_id(), number=number, config=config, summary=summary, created_at=utcnow()
+            old,
+            id=new_id(),
+            number=number,
+            environment=to.environment,
+            summary=summary,
+            created_at=utcnow(),
+            **fields,  # type: ignore[arg-type]
         )
         tx.releases.insert(release)
-        touch(tx, deployment, release, f"release {number}: {summary}", self.rules)
+        touch(tx, to, release, f"release {number}: {summary}", self.rules, **fields)
         return release
+
+
+def _before(tx: Transaction, app: Application, environment: str) -> str:
+    """Return the environment that releases come from: the one made before; production is behind all others."""
+    order = [each.environment for each in tx.deployments.all_of(app.id)]
+    at = order.index(environment)
+    if at == 0:
+        raise errors.BadInput(f"there is no environment before {environment}; name one to promote from")
+    return order[at - 1]
 
 
 def _summary(changes: Mapping[str, str | None]) -> str:

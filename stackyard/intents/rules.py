@@ -11,10 +11,12 @@ from typing import TypeVar
 from oslo_config import cfg
 
 from stackyard.model import errors, offers
+from stackyard.model.applications import Application
 from stackyard.model.clusters import Cluster
 from stackyard.model.offers import SWARM_LABELS, Offers
+from stackyard.model.phase import ENDING, Phase
 from stackyard.model.records import Caller, utcnow
-from stackyard.store import Page
+from stackyard.store import Page, Transaction
 from stackyard.store.records import Repository
 
 T = TypeVar("T")
@@ -23,6 +25,8 @@ SWARM = frozenset({"swarm", "swarm-mode", "docker"})
 DRIVERS = dict.fromkeys(sorted(SWARM), SWARM_LABELS)
 CLUSTER = "Cluster"
 APPLICATION = "Application"
+USABLE = frozenset({Phase.READY, Phase.CREATING, Phase.UPDATING, Phase.UPDATE_FAILED})
+"""Phases of a cluster that can take applications, now or soon."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +71,21 @@ def visible(rows: Repository[T], caller: Caller, ident: str) -> T:
         if not caller.is_admin:
             raise
         return rows.find(ident, None)
+
+
+def living(tx: Transaction, caller: Caller, ident: str) -> Application:
+    """Return an application that nobody has asked to destroy; raises NotFound, Conflict."""
+    app = visible(tx.applications, caller, ident)
+    if app.phase in ENDING:
+        raise errors.Conflict(f"application {app.name} is being destroyed")
+    return app
+
+
+def usable(cluster: Cluster) -> Cluster:
+    """Return a cluster that can take applications; raises Conflict for one that can't."""
+    if cluster.phase not in USABLE:
+        raise errors.Conflict(f"cluster {cluster.name} can't take applications: it is {cluster.phase.value}")
+    return cluster
 
 
 def page_of(rows: Repository[T], caller: Caller, page: Page) -> list[T]:

@@ -9,6 +9,11 @@ import enum
 
 from stackyard.model.records import Record, new_id, utcnow
 
+PRODUCTION = "production"
+"""The environment that every application has."""
+SEPARATOR = "--"
+"""Between environment and application in a host name; names of neither may hold it."""
+
 
 @dataclasses.dataclass(frozen=True)
 class HealthCheck:
@@ -104,30 +109,31 @@ class AppSpec:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Application(Record):
-    """A named set of services that can be pushed, released and scaled.
+    """A named set of services that can be pushed, released and scaled; its environments are `Deployment`s.
 
-    `config` is the sealed environment that users set; `scale` overrides replicas by service;
     `extra` is the worker's.
     """
 
     description: str = ""
-    config: str | None = None
-    scale: dict[str, int] = dataclasses.field(default_factory=dict)
-    cluster_id: str | None = None
     project_name: str = ""
     extra: dict[str, object] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Release:
-    """Immutable: services by image digest plus config, numbered per application from 1."""
+    """Immutable: services by image digest plus config, numbered per application from 1, made for one environment.
+
+    `secret_keys` are the keys of `config` whose values are never shown.
+    """
 
     id: str = dataclasses.field(default_factory=new_id)
     project_id: str
     app_id: str
     number: int
     spec: AppSpec
+    environment: str = PRODUCTION
     config: str | None = None
+    secret_keys: tuple[str, ...] = ()
     build_id: str | None = None
     revision: str = ""
     summary: str = ""
@@ -136,15 +142,38 @@ class Release:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Deployment(Record):
-    """Release × environment. `release` is the number asked for, `serving` the one proved ready.
+    """An environment of an application, and the release that serves there.
 
-    `pins` says which node holds the volumes of a service; `switched_at` is when the router last left an old run.
+    `release` is the number asked for (0: nothing yet), `serving` the one proved ready. `config` is the sealed
+    environment that users set, of which the values of `secret_keys` are never shown; `scale` overrides replicas by
+    service. `pins` says which node holds the volumes of a service; `switched_at` is when the router last left an old
+    run. `former` is the release that served before (0: none to go back to), until `served_at`; `looping` names the
+    services that keep restarting.
     """
 
     app_id: str
     cluster_id: str
-    environment: str = "production"
+    environment: str = PRODUCTION
     release: int = 0
+    config: str | None = None
+    secret_keys: tuple[str, ...] = ()
+    scale: dict[str, int] = dataclasses.field(default_factory=dict)
     serving: int = 0
     pins: dict[str, str] = dataclasses.field(default_factory=dict)
     switched_at: float = 0
+    former: int = 0
+    served_at: float = 0
+    looping: tuple[str, ...] = ()
+
+    @property
+    def workload_id(self) -> str:
+        """Return the id under which the cluster keeps its runs, networks, volumes and logs.
+
+        Production has the application's own, so that what ran before there were environments is found.
+        """
+        return self.app_id if self.environment == PRODUCTION else self.id
+
+
+def host_label(app_name: str, environment: str) -> str:
+    """Return the first label of an environment's host name: `shop`, or `staging--shop`."""
+    return app_name if environment == PRODUCTION else f"{environment}{SEPARATOR}{app_name}"

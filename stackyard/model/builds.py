@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 
-from stackyard.model.applications import AppSpec
+from stackyard.model.applications import PRODUCTION, AppSpec
 from stackyard.model.records import Record
 
 
@@ -64,9 +64,10 @@ class BuildObserved:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Build(Record):
-    """One push: numbered per application from 1 (`number`; Solum: workflow, `wf_id`)."""
+    """One push to one environment: numbered per application from 1 (`number`; Solum: workflow, `wf_id`)."""
 
     app_id: str
     number: int
     source: Source
+    environment: str = PRODUCTION
     observed: BuildObserved = dataclasses.field(default_factory=BuildObserved)

@@ -7,10 +7,13 @@ import dataclasses
 
 import sqlalchemy as sa
 
-from stackyard.model.applications import Application, Deployment, Release
+from stackyard.model.applications import PRODUCTION, Application, Deployment, Release
 from stackyard.store import tables
 from stackyard.store.mapping import mapper
 from stackyard.store.records import Numbered, Scheduled
+
+
+OBSERVED = frozenset({"serving", "pins", "switched_at", "former", "served_at", "looping"})
 
 
 class Applications(Scheduled[Application]):
@@ -32,21 +35,31 @@ class Releases(Numbered[Release]):
     word = "release"
     mapper = mapper(Release, tables.releases)
 
-    def newest(self, app_id: str) -> list[Release]:
-        """Return all releases of an application, newest first."""
-        return sorted(self.list(app_id=app_id), key=lambda release: -release.number)
+    def newest(self, app_id: str, environment: str | None = None) -> list[Release]:
+        """Return the releases of an application (or of one of its environments), newest first."""
+        where = [self.table.c.app_id == app_id]
+        if environment:
+            where.append(self.table.c.environment == environment)
+        return sorted(self.select(*where), key=lambda release: -release.number)
 
 
 class Deployments(Scheduled[Deployment]):
-    """Rows of deployments; `serving`, `pins` and `switched_at` are the worker's."""
+    """Rows of deployments; what is `OBSERVED` of them is the worker's."""
 
     word = "deployment"
-    mapper = mapper(Deployment, tables.deployments, observed=frozenset({"serving", "pins", "switched_at"}))
+    mapper = mapper(Deployment, tables.deployments, observed=OBSERVED)
 
-    def of(self, app_id: str) -> Deployment | None:
-        """Return the application's deployment, or None before its first release."""
-        found = self.select(self.table.c.app_id == app_id)
+    def of(self, app_id: str, environment: str = PRODUCTION) -> Deployment | None:
+        """Return an environment of the application; None where there is none of this name."""
+        found = self.select(self.table.c.app_id == app_id, self.table.c.environment == environment)
         return found[0] if found else None
+
+    def all_of(self, app_id: str) -> list[Deployment]:
+        """Return the environments of an application in the order in which releases go through them.
+
+        That is the order in which they were made, with production at the end.
+        """
+        return sorted(self.list(app_id=app_id), key=lambda each: each.environment == PRODUCTION)
 
     def go_back(self, deployment: Deployment) -> None:
         """Ask for the release that serves again, unless the wish has changed since `deployment` was read."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from stackyard.model import phase
-from stackyard.model.applications import Application
 from stackyard.model.builds import Build
 from stackyard.store import tables
 from stackyard.store.mapping import mapper
@@ -39,10 +38,14 @@ class Builds(Scheduled[Build], Numbered[Build]):
             )
         )
 
-    def newest_unfinished(self, app_id: str) -> int:
-        """Return the number of an application's newest build that is under way or waits; 0 when there is none."""
+    def newest_unfinished(self, app_id: str, environment: str) -> int:
+        """Return the number of an environment's newest build that is under way or waits; 0 when there is none."""
         table = self.table
-        where = (table.c.app_id == app_id, table.c.phase == phase.Phase.CREATING.value)
+        where = (
+            table.c.app_id == app_id,
+            table.c.environment == environment,
+            table.c.phase == phase.Phase.CREATING.value,
+        )
         return self.connection.execute(sa.select(sa.func.max(table.c.number)).where(*where)).scalar() or 0
 
     def digests_elsewhere(self, app_id: str) -> set[str]:
@@ -71,16 +74,16 @@ class Builds(Scheduled[Build], Numbered[Build]):
         self.connection.execute(table.update().where(*where).values(due=time.time()))
 
 
-def unchanged(tx: Transaction, app: Application, digest: str) -> Build | None:
+def unchanged(tx: Transaction, app_id: str, environment: str, digest: str) -> Build | None:
     """Return the build whose release serves, where source `digest` and the config of now would make the same again.
 
     Its `observed.release` is the release that serves, which may be a later one with the same content.
     """
-    deployment = tx.deployments.of(app.id)
+    deployment = tx.deployments.of(app_id, environment)
     if deployment is None or deployment.serving < 1 or deployment.serving != deployment.release:
         return None
-    release = tx.releases.number(app.id, deployment.serving)
-    if deployment.phase not in SERVING or not release.build_id or release.config != app.config:
+    release = tx.releases.number(app_id, deployment.serving)
+    if deployment.phase not in SERVING or not release.build_id or release.config != deployment.config:
         return None
     build = tx.builds.get(release.build_id)
     if build.observed.digest != digest:

@@ -112,6 +112,7 @@ builds = sa.Table(
     *_scheduled(),
     sa.Column("app_id", sa.String(36), sa.ForeignKey(*_app, ondelete="CASCADE"), nullable=False, index=True),
     sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("environment", sa.String(63), nullable=False, server_default="production"),
     sa.UniqueConstraint("app_id", "number"),
 )
 
@@ -129,6 +130,7 @@ releases = sa.Table(
     *_identity(),
     sa.Column("app_id", sa.String(36), sa.ForeignKey(*_app, ondelete="CASCADE"), nullable=False, index=True),
     sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("environment", sa.String(63), nullable=False, server_default="production"),
     sa.Column("created_at", UTCTime, nullable=False),
     sa.Column("body", sa.JSON, nullable=False),
     sa.UniqueConstraint("app_id", "number"),

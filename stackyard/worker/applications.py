@@ -67,7 +67,7 @@ class Applications(Passive):
         if record.phase not in ENDING:
             return []
         if seen.dependents:
-            return [Wait("waiting for its deployment to be removed", 0.2)]
+            return [Wait("waiting for its environments to be removed", 0.2)]
         return [] if record.extra.get("cleared") else [RemoveArtifacts(seen.digests)]
 
     def act(self, action: Action, record: Application, seen: Seen) -> Change[Application]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import json
 import pathlib
 import shutil
 import time
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from stackyard.drivers.secrets.authorities import Authorities
 from stackyard.model import errors
-from stackyard.model.applications import Application, AppSpec, Deployment, Release, Service
+from stackyard.model.applications import AppSpec, Deployment, Release, Service
 from stackyard.model.builds import Build, Step
 from stackyard.model.clusters import Cluster
 from stackyard.model.phase import ENDING, Phase, Trigger
@@ -77,10 +78,12 @@ class Builds(Passive):
         """Look for an earlier push, the cluster, and what became of the release."""
         with self.store.reading() as tx:
             earlier = tx.builds.unfinished_before(record)
-            newest = tx.builds.newest_unfinished(record.app_id) if earlier else 0
-            cluster = _cluster(tx, tx.applications.get(record.app_id))
-            deployment = tx.deployments.of(record.app_id)
-        return steps.Seen(earlier, newest, bool(cluster and cluster.observed.nodes), deployment)
+            newest = tx.builds.newest_unfinished(record.app_id, record.environment) if earlier else 0
+            siblings = tuple(tx.deployments.all_of(record.app_id))
+            deployment = next((each for each in siblings if each.environment == record.environment), None)
+            cluster = _cluster(tx, deployment)
+        gone = deployment is None or deployment.phase in ENDING
+        return steps.Seen(earlier, newest, bool(cluster and cluster.observed.nodes), deployment, siblings, gone)
 
     def plan(self, record: Build, seen: steps.Seen) -> Sequence[Action]:
         """Ask the planner."""
@@ -89,7 +92,7 @@ class Builds(Passive):
     def act(self, action: Action, record: Build, seen: steps.Seen) -> Change[Build] | None:
         """Perform one step; what is wrong with the source ends the build."""
         started = time.monotonic()
-        with BuildLog(self.store, record.id) as log:
+        with BuildLog(self.store, record.id, self._hidden(seen.siblings)) as log:
             try:
                 change = self.actions[type(action)](record, action, log)
             except errors.BadInput as error:
@@ -98,7 +101,9 @@ class Builds(Passive):
 
     def failed(self, record: Build, reason: str) -> Change[Build]:
         """Write the reason where people look for it: at the log's end."""
-        with BuildLog(self.store, record.id) as log:
+        with self.store.reading() as tx:
+            siblings = tx.deployments.all_of(record.app_id)
+        with BuildLog(self.store, record.id, self._hidden(siblings)) as log:
             log(f"error: {reason}\n")
         return Change(record, also=lambda tx: tx.builds.nudge_unfinished(record.app_id))
 
@@ -106,7 +111,7 @@ class Builds(Passive):
         """Note that all steps are done, and how long the deployment took."""
         with self.store.reading() as tx:
             release = tx.releases.number(record.app_id, record.observed.release)
-            deployment = tx.deployments.of(record.app_id)
+            deployment = tx.deployments.of(record.app_id, record.environment)
             events = tx.events.of([deployment.id], NEWEST_EVENTS) if deployment else []
         done = _advance(record, Step.DONE)
         if release.build_id == record.id:
@@ -130,10 +135,19 @@ class Builds(Passive):
             return _advance(record, Step.DEPLOY, digest=digest, revision=commit, release=serving)
         return _advance(record, Step.DETECT, digest=digest, revision=commit)
 
+    def _hidden(self, siblings: Sequence[Deployment]) -> list[str]:
+        """Return the secrets of all environments of an application, which its build output must not tell."""
+        found = []
+        for each in siblings:
+            if each.config and each.secret_keys:
+                config = json.loads(self.authorities.secrets.open(each.config))
+                found += [config[key] for key in each.secret_keys if key in config]
+        return found
+
     def _serving(self, record: Build, digest: str) -> int:
         """Return the number of the release that serves, if it was made of the same source and config; else 0."""
         with self.store.reading() as tx:
-            same = unchanged(tx, tx.applications.get(record.app_id), digest)
+            same = unchanged(tx, record.app_id, record.environment, digest)
         return same.observed.release if same else 0
 
     def _detect(self, record: Build, _action: object, log: Log) -> Change[Build]:
@@ -182,14 +196,16 @@ class Builds(Passive):
 
     def _release(self, record: Build, _action: object, log: Log) -> Change[Build]:
         with self.store.reading() as tx:
-            app = tx.applications.get(record.app_id)
+            deployment = _environment(tx, record)
             number = tx.releases.next_number(record.app_id)
         release = Release(
             project_id=record.project_id,
             app_id=record.app_id,
             number=number,
             spec=_with_images(record),
-            config=app.config,
+            environment=record.environment,
+            config=deployment.config,
+            secret_keys=deployment.secret_keys,
             build_id=record.id,
             revision=record.observed.revision,
             summary=f"push {record.number}",
@@ -198,7 +214,7 @@ class Builds(Passive):
         deadline = utcnow() + datetime.timedelta(seconds=self.workshop.ready_seconds * len(release.spec.services))
         change = _advance(record, Step.DEPLOY, release=number)
         return dataclasses.replace(
-            change, note=("released", f"release {number}"), also=lambda tx: write_release(tx, app, release, deadline)
+            change, note=("released", f"release {number}"), also=lambda tx: write_release(tx, record, release, deadline)
         )
 
     def _abandon(self, record: Build, action: steps.Abandon, log: Log) -> None:
@@ -207,7 +223,7 @@ class Builds(Passive):
     def _node(self, record: Build) -> NodeAccess:
         """Return the node that builds: always the same one for an application, for the sake of its layers."""
         with self.store.reading() as tx:
-            cluster = _cluster(tx, tx.applications.get(record.app_id))
+            cluster = _cluster(tx, tx.deployments.of(record.app_id, record.environment))
         if cluster is None or not cluster.observed.nodes:
             raise errors.Retry("waiting for the cluster")
         ready = {node.name for node in cluster.observed.nodes if node.state == "ready"}
@@ -250,33 +266,28 @@ def _timed(change: Change[Build], phase: str, seconds: float) -> Change[Build]:
     return dataclasses.replace(change, record=timed)
 
 
-def write_release(tx: Transaction, app: Application, release: Release, deadline: datetime.datetime) -> None:
-    """Write a release and ask the application's deployment for it, making the deployment the first time."""
+def write_release(tx: Transaction, build: Build, release: Release, deadline: datetime.datetime) -> None:
+    """Write a release and ask the build's environment for it; raises GiveUp when that is gone."""
+    deployment = _environment(tx, build)
     tx.releases.insert(release)
-    deployment = tx.deployments.of(app.id)
-    if deployment is None:
-        tx.deployments.insert(
-            Deployment(
-                project_id=app.project_id,
-                name=app.name,
-                app_id=app.id,
-                cluster_id=app.cluster_id or "",
-                release=release.number,
-                deadline=deadline,
-            )
-        )
-    else:
-        message = f"release {release.number} asked for"
-        tx.deployments.change(deployment, Trigger.CHANGE, message, deadline=deadline, release=release.number)
+    message = f"release {release.number} asked for"
+    tx.deployments.change(deployment, Trigger.CHANGE, message, deadline=deadline, release=release.number)
+
+
+def _environment(tx: Transaction, build: Build) -> Deployment:
+    found = tx.deployments.of(build.app_id, build.environment)
+    if found is None or found.phase in ENDING:
+        raise errors.GiveUp(f"environment {build.environment} was removed while this push was under way")
+    return found
 
 
 def _advance(record: Build, step: Step, **observed: object) -> Change[Build]:
     return Change(dataclasses.replace(record, observed=dataclasses.replace(record.observed, step=step, **observed)))  # type: ignore[arg-type]
 
 
-def _cluster(tx: Transaction, app: Application) -> Cluster | None:
+def _cluster(tx: Transaction, deployment: Deployment | None) -> Cluster | None:
     try:
-        return tx.clusters.get(app.cluster_id or "")
+        return tx.clusters.get(deployment.cluster_id if deployment else "")
     except errors.NotFound:
         return None
 

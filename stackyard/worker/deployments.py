@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from stackyard.drivers.secrets.authorities import Authorities
 from stackyard.model import errors
-from stackyard.model.applications import Application, Deployment, Release, Service
+from stackyard.model.applications import Application, Deployment, Release, Service, host_label
 from stackyard.model.clusters import MASTER, Cluster
-from stackyard.model.phase import ENDING
+from stackyard.model.masking import mask
+from stackyard.model.phase import ENDING, Phase
 from stackyard.model.plan import Action, Wait
 from stackyard.model.plan import deployments as steps
 from stackyard.model.ports import ClusterAccess, Router, Run, RunSeen, Secrets, Workloads
@@ -59,17 +60,17 @@ class Deployments(Passive):
         return tx.deployments
 
     def idle(self, record: Deployment) -> bool:
-        """Look after all: a failed release leaves the one before it to be kept running."""
-        return False
+        """Look after all that ever ran, for a failed release leaves the one before it to be kept running."""
+        return record.release == 0 and record.phase is Phase.READY
 
     def observe(self, record: Deployment) -> steps.Seen:
         """Look at runs, routes and nodes."""
         app, cluster = self._app(record), self._cluster(record)
-        routes = self._routes(app)
+        routes = self._routes(self._base(app, record))
         access = self._access(cluster)
         if cluster is None or access is None:
             return steps.Seen(routes=routes, now=time.time())
-        runs = tuple(self.workloads.runs(access, record.app_id))
+        runs = tuple(self.workloads.runs(access, record.workload_id))
         kept = cluster.observed.nodes
         ready = [node for node in kept if node.state == "ready"]
         workers = [node for node in ready if node.role != MASTER]
@@ -96,7 +97,7 @@ class Deployments(Passive):
         if access is None:
             time.sleep(action.seconds)
         else:
-            self.workloads.wait(access, record.app_id, max(action.seconds, 0.15))
+            self.workloads.wait(access, record.workload_id, max(action.seconds, 0.15))
 
     def failed(self, record: Deployment, reason: str) -> Change[Deployment]:
         """Go back to the release that serves: the next look stops what was new."""
@@ -124,27 +125,28 @@ class Deployments(Passive):
         config = json.loads(self.secrets.open(release.config)) if release.config else {}
         services = release.spec.services
         configured = [service for service in services if service.build] or services
-        runs = tuple(
-            _run(app, release, service, config if service in configured else {}, record.pins) for service in services
-        )
-        return steps.Wish(runs, self._hosts(app, release.spec.services), self.places.drain_seconds)
+        runs = tuple(_run(record, release, service, config if service in configured else {}) for service in services)
+        hosts = self._hosts(self._base(app, record), release.spec.services)
+        return steps.Wish(runs, hosts, self.places.drain_seconds)
 
     @property
     def secrets(self) -> Secrets:
         """Return what opens an application's config."""
         return self.authorities.secrets
 
-    def _hosts(self, app: Application, services: Sequence[Service]) -> dict[str, str]:
-        """Return the service of each host: `web` (else the first) has the application's own name."""
+    def _base(self, app: Application, record: Deployment) -> str:
+        """Return the host name that an environment's main service has, and that those of the others end with."""
+        return f"{host_label(app.name, record.environment)}.{app.project_name}.{self.places.domain}"
+
+    def _hosts(self, base: str, services: Sequence[Service]) -> dict[str, str]:
+        """Return the service of each host: `web` (else the first) has the environment's own name."""
         routed = [service.name for service in services if service.port]
         if not routed:
             return {}
         main = "web" if "web" in routed else routed[0]
-        base = f"{app.name}.{app.project_name}.{self.places.domain}"
         return {base if name == main else f"{name}.{base}": name for name in routed}
 
-    def _routes(self, app: Application) -> dict[str, Mapping[str, str]]:
-        base = f"{app.name}.{app.project_name}.{self.places.domain}"
+    def _routes(self, base: str) -> dict[str, Mapping[str, str]]:
         hosts = [host for host in self.router.hosts() if host == base or host.endswith(f".{base}")]
         return {host: self.router.servers(host) for host in hosts}
 
@@ -207,19 +209,24 @@ class Deployments(Passive):
     def _remove_runs(self, record: Deployment, _action: object) -> Change[Deployment]:
         access = self._access(self._cluster(record))
         if access is not None:
-            self.workloads.remove(access, record.app_id)
+            self.workloads.remove(access, record.workload_id)
         return Change(
             dataclasses.replace(record, serving=steps.CLEARED), ("removed", "removed what ran, with its data")
         )
 
     def _fail(self, record: Deployment, action: steps.Fail) -> None:
         tail = self.workloads.tail(self._must_access(record), action.run, TAIL_LINES)
-        raise errors.GiveUp(f"{action.reason}\n{tail}".rstrip())
+        raise errors.GiveUp(mask(f"{action.reason}\n{tail}".rstrip(), self._secret_values(record)))
+
+    def _secret_values(self, record: Deployment) -> list[str]:
+        """Return what the containers of the release asked for must not tell."""
+        with self.store.reading() as tx:
+            release = tx.releases.number(record.app_id, record.release)
+        config = json.loads(self.secrets.open(release.config)) if release.config and release.secret_keys else {}
+        return [config[key] for key in release.secret_keys if key in config]
 
 
-def _run(
-    app: Application, release: Release, service: Service, config: Mapping[str, str], pins: Mapping[str, str]
-) -> Run:
+def _run(of: Deployment, release: Release, service: Service, config: Mapping[str, str]) -> Run:
     """Return a service of a release as it shall run, named after all that makes it differ from another."""
     environment = {**service.environment, **config}
     if service.port:
@@ -228,12 +235,12 @@ def _run(
     text = json.dumps([made_of, environment], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return Run(
-        name=f"{app.id[:8]}-{service.name}-{digest}"[:63],
-        app_id=app.id,
+        name=f"{of.workload_id[:8]}-{service.name}-{digest}"[:63],
+        app_id=of.workload_id,
         release=release.number,
         service=service,
-        replicas=app.scale.get(service.name, service.replicas),
+        replicas=of.scale.get(service.name, service.replicas),
         environment=environment,
         digest=digest,
-        pin=pins.get(service.name) if service.mounts else None,
+        pin=of.pins.get(service.name) if service.mounts else None,
     )

@@ -5,19 +5,26 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
+from stackyard.model.masking import mask
 from stackyard.store import Store
 
 FLUSH_SECONDS = 0.1
+LONGEST_LINE = 64 * 1024
 
 
 class BuildLog:
-    """Takes text by being called; writes it at most ten times a second, and the rest at the end."""
+    """Takes text by being called; writes it at most ten times a second, and the rest at the end.
 
-    def __init__(self, store: Store, build_id: str) -> None:
+    With values to be `hidden`, a line is held back until it is whole: only then can they be found in it.
+    """
+
+    def __init__(self, store: Store, build_id: str, hidden: Sequence[str] = ()) -> None:
         self.store = store
         self.build_id = build_id
+        self.hidden = hidden
         self._pieces: list[str] = []
         self._flushed = time.monotonic()
         self._lock = threading.Lock()
@@ -30,7 +37,7 @@ class BuildLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Write what is left."""
-        self.flush()
+        self.flush(last=True)
 
     def __call__(self, text: str) -> None:
         """Take a piece of output."""
@@ -40,10 +47,17 @@ class BuildLog:
         if late:
             self.flush()
 
-    def flush(self) -> None:
-        """Write what was taken."""
+    def flush(self, *, last: bool = False) -> None:
+        """Write what was taken; `last` tells that nothing will follow."""
         with self._lock:
-            text, self._pieces, self._flushed = "".join(self._pieces), [], time.monotonic()
-        if text:
+            text, self._flushed = "".join(self._pieces), time.monotonic()
+            whole = text if last or not self.hidden else _whole_lines(text)
+            self._pieces = [text[len(whole) :]] if len(whole) < len(text) else []
+        if whole:
             with self.store.saving() as tx:
-                tx.builds.append_log(self.build_id, text)
+                tx.builds.append_log(self.build_id, mask(whole, self.hidden))
+
+
+def _whole_lines(text: str) -> str:
+    """Return the text without a last line that has no end yet; an endless line is not waited for."""
+    return text[: text.rfind("\n") + 1] if len(text) < LONGEST_LINE else text

@@ -36,12 +36,17 @@ def serve(world: World, workflow: Any, number: int) -> None:
     with world.store.transaction() as tx:
         spec = AppSpec((Service("web", image="r@sha256:1", port=8000),))
         app = tx.applications.get(build.app_id)
-        release = Release(
-            project_id=build.project_id, app_id=app.id, number=number, spec=spec, build_id=build.id, config=app.config
-        )
-        tx.releases.insert(release)
         deployment = tx.deployments.of(app.id)
         assert deployment
+        release = Release(
+            project_id=build.project_id,
+            app_id=app.id,
+            number=number,
+            spec=spec,
+            build_id=build.id,
+            config=deployment.config,
+        )
+        tx.releases.insert(release)
         tx.deployments.change(deployment, Trigger.CHANGE, "release", release=number)
     world.reach("deployments", deployment.id, serving=number)
 
@@ -69,8 +74,9 @@ class TestNothingChanged:
         serve(full, push(full, digest), 2)
         app = full.call("GET", f"{API}/apps/shop").json
         with full.store.transaction() as tx:
-            found = tx.applications.get(app["uuid"])
-            tx.applications.change(found, Trigger.CHANGE, "config", config=full.secrets.seal('{"A": "b"}'))
+            found = tx.deployments.of(app["uuid"])
+            assert found
+            tx.deployments.change(found, Trigger.CHANGE, "config", config=full.secrets.seal('{"A": "b"}'))
         assert push(full, digest)["unchanged"] is False
 
     def test_another_source(self, full: World) -> None:

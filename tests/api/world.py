@@ -217,18 +217,8 @@ class World:
         with self.store.transaction() as tx:
             tx.releases.insert(release)
             deployment = tx.deployments.of(app.id)
-            if deployment:
-                deployment = tx.deployments.change(deployment, Trigger.CHANGE, "release", release=number)
-            else:
-                deployment = tx.deployments.insert(
-                    Deployment(
-                        project_id=app.project_id,
-                        name=app.name,
-                        app_id=app.id,
-                        cluster_id=app.cluster_id or "",
-                        release=number,
-                    )
-                )
+            assert deployment
+            deployment = tx.deployments.change(deployment, Trigger.CHANGE, "release", release=number)
         return self.reach("deployments", deployment.id, serving=number)  # type: ignore[no-any-return]
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from stackyard.intents.deployments import environment_of
 from stackyard.intents.sources import source
 from stackyard.model import errors
-from stackyard.model.applications import AppSpec, Deployment, Release, Service
-from stackyard.model.phase import Phase
+from stackyard.model.applications import AppSpec, Release, Service
+from stackyard.model.phase import Phase, Trigger
 from stackyard.model.records import utcnow
 from stackyard.store import Page
 from tests.unit.desk import ADMIN, ANN, OLI, Desk, cluster, count, usable
@@ -25,9 +26,7 @@ def released(desk: Desk, name: str = "shop", *services: str) -> str:
     spec = AppSpec(tuple(Service(each, image=f"r/{each}") for each in services or ("web",)))
     with desk.store.transaction() as tx:
         tx.releases.insert(Release(project_id="demo", app_id=app.id, number=1, spec=spec))
-        tx.deployments.insert(
-            Deployment(project_id="demo", name=name, app_id=app.id, cluster_id=app.cluster_id or "", release=1)
-        )
+        tx.deployments.change(environment_of(tx, app), Trigger.CHANGE, "release 1 asked for", release=1)
     return app.id
 
 
@@ -250,11 +249,12 @@ def test_an_application_needs_a_cluster_and_one_choice(desk: Desk) -> None:
     one, two = cluster(desk, "one"), cluster(desk, "two")
     with pytest.raises(errors.BadInput, match="one, two"):
         desk.intents.applications.create(ANN, {"name": "a"})
-    assert desk.intents.applications.create(ANN, {"name": "a", "cluster": "two"}).cluster_id == two.id
+    made = desk.intents.applications.create(ANN, {"name": "a", "cluster": "two"})
+    assert desk.intents.deployments.of(made).cluster_id == two.id
     desk.intents.clusters.delete(ANN, "one")
     with pytest.raises(errors.Conflict, match="deleting"):
         desk.intents.applications.create(ANN, {"name": "b", "cluster": one.id})
-    assert desk.intents.applications.create(ANN, {"name": "b"}).cluster_id == two.id
+    assert desk.intents.deployments.of(desk.intents.applications.create(ANN, {"name": "b"})).cluster_id == two.id
 
 
 def test_one_name_in_a_project_and_again_in_another(desk: Desk) -> None:
@@ -302,13 +302,11 @@ def test_scaling_knows_the_releases_services(desk: Desk) -> None:
         with pytest.raises(errors.BadInput, match="between"):
             desk.intents.applications.scale(ANN, "shop", {"web": wrong})
     desk.intents.applications.scale(ANN, "shop", {"web": 2})
-    app = desk.intents.applications.scale(ANN, "shop", {"worker": 0})
-    assert app.scale == {"web": 2, "worker": 0}
-    deployment = desk.intents.deployments.of(app)
-    assert deployment
+    scaled = desk.intents.applications.scale(ANN, "shop", {"worker": 0})
+    assert scaled.scale == {"web": 2, "worker": 0}
     # The release asked for stays asked for; its time begins anew.
-    assert (deployment.release, deployment.generation) == (1, 3)
-    assert deployment.deadline
+    assert (scaled.release, scaled.generation) == (1, 4)
+    assert scaled.deadline
 
 
 def test_config_is_sealed_and_makes_a_release(desk: Desk) -> None:
@@ -324,7 +322,7 @@ def test_config_is_sealed_and_makes_a_release(desk: Desk) -> None:
     assert desk.intents.releases.config(after.config) == {"B": "2", "C": "3"}
     assert after.summary == "config: set C, unset PASSWORD"
     found = desk.intents.applications.find(ANN, app)
-    assert found.config == after.config
+    assert desk.intents.deployments.of(found).config == after.config
     events = " ".join(event.message for event in desk.intents.applications.events(found))
     assert "PASSWORD" in events
     assert "open-sesame" not in events
@@ -334,15 +332,13 @@ def test_a_rollback_is_a_new_release_of_old_content_and_config(desk: Desk) -> No
     cluster(desk)
     app = released(desk)
     desk.intents.releases.configure(ANN, app, {"A": "1"})
-    back = desk.intents.releases.rollback(ANN, "shop", "1")
+    back = desk.intents.releases.deploy(ANN, "shop", "1")
     assert (back.number, back.config, back.summary) == (3, None, "rollback to release 1")
-    found = desk.intents.applications.find(ANN, app)
-    deployment = desk.intents.deployments.of(found)
-    assert deployment
-    assert (deployment.release, found.config) == (3, None)
+    deployment = desk.intents.deployments.of(desk.intents.applications.find(ANN, app))
+    assert (deployment.release, deployment.config) == (3, None)
     for absent in ("9", "0", back.id[::-1]):
         with pytest.raises(errors.NotFound):
-            desk.intents.releases.rollback(ANN, "shop", absent)
+            desk.intents.releases.deploy(ANN, "shop", absent)
 
 
 def test_destroying_asks_everything_to_go_and_lets_nothing_begin(desk: Desk) -> None:
@@ -359,7 +355,7 @@ def test_destroying_asks_everything_to_go_and_lets_nothing_begin(desk: Desk) -> 
         lambda: desk.intents.applications.scale(ANN, app, {"web": 1}),
         lambda: desk.intents.applications.describe(ANN, app, "x"),
         lambda: desk.intents.releases.configure(ANN, app, {"A": "1"}),
-        lambda: desk.intents.releases.rollback(ANN, app, "1"),
+        lambda: desk.intents.releases.deploy(ANN, app, "1"),
     ):
         with pytest.raises(errors.Conflict, match="being destroyed"):
             late()
@@ -374,7 +370,7 @@ def test_another_projects_application_is_not_there(desk: Desk) -> None:
         lambda: desk.intents.applications.destroy(OLI, app),
         lambda: desk.intents.builds.push(OLI, app, PUSH),
         lambda: desk.intents.releases.configure(OLI, app, {"A": "1"}),
-        lambda: desk.intents.releases.rollback(OLI, app, "1"),
+        lambda: desk.intents.releases.deploy(OLI, app, "1"),
     ):
         with pytest.raises(errors.NotFound):
             attempt()

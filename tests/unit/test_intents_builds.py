@@ -8,6 +8,7 @@ import sqlite3
 
 from stackyard.drivers.secrets.fernet import FernetSecrets, ensure_key
 from stackyard.intents import Intents, Rules
+from stackyard.intents.deployments import empty
 from stackyard.model.applications import Application
 from stackyard.model.builds import Source
 from stackyard.model.records import Caller
@@ -20,7 +21,8 @@ def test_a_password_in_a_git_url_is_sealed(tmp_path: pathlib.Path) -> None:
     store = Store(f"sqlite:///{tmp_path}/db")
     store.migrate()
     with store.transaction() as tx:
-        tx.applications.insert(Application(project_id="p", name="shop"))
+        app = tx.applications.insert(Application(project_id="p", name="shop"))
+        tx.deployments.insert(empty(app, "c"))
     url = "https://ann:open-sesame@example.org/shop.git"
     build = Intents.of(store, secrets, Rules()).builds.push(Caller("u", "p"), "shop", Source(repository=url))
     assert build.source.repository == "https://***@example.org/shop.git"

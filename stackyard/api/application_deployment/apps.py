@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from stackyard.api.application_deployment import views
+from stackyard.api.application_deployment import environments, schemas, views
 from stackyard.api.call import Call, Reply
-from stackyard.model.applications import Application
+from stackyard.model import errors
+from stackyard.model.applications import PRODUCTION, Application
 
 
 def find(call: Call) -> Application:
@@ -28,8 +29,8 @@ def create(call: Call) -> Reply:
 
 
 def show(call: Call) -> Reply:
-    """Show an application."""
-    return Reply(data=_shown(call, call.target))
+    """Show an application as it is in an environment."""
+    return Reply(data=_shown(call, call.target, environments.deployment(call).environment))
 
 
 def update(call: Call) -> Reply:
@@ -47,26 +48,35 @@ def delete(call: Call) -> Reply:
 
 def scale(call: Call) -> Reply:
     """Ask for numbers of replicas by service."""
-    app = call.services.intents.applications.scale(call.caller, call.target.id, call.body)
-    return Reply(202, app.scale)
+    intents = call.services.intents.applications
+    return Reply(202, intents.scale(call.caller, call.target.id, call.body, environments.chosen(call)).scale)
 
 
 def config(call: Call) -> Reply:
-    """Show an application's config in clear."""
-    return Reply(data=call.services.intents.releases.config(call.target.config), headers={"Cache-Control": "no-store"})
+    """Show an environment's config in clear, but null for what is secret; `secrets` lists the keys of those."""
+    of = environments.deployment(call)
+    shown: views.View = dict(call.services.intents.releases.shown(of))
+    if of.secret_keys:
+        shown[schemas.SECRETS] = list(of.secret_keys)
+    return Reply(data=shown, headers={"Cache-Control": "no-store"})
 
 
 def configure(call: Call) -> Reply:
     """Set and unset config; tell the release that carries it, null before the first push."""
-    release = call.services.intents.releases.configure(call.caller, call.target.id, call.body)
+    secret = [key for key, value in call.body.items() if isinstance(value, dict)]
+    changes = {key: value["secret"] if key in secret else value for key, value in call.body.items()}
+    if changes.get(schemas.SECRETS) is not None:
+        raise errors.BadInput(f"{schemas.SECRETS} can't be a key of config, since it lists those that are secret")
+    intents = call.services.intents.releases
+    release = intents.configure(call.caller, call.target.id, changes, secret, environments.chosen(call))
     return Reply(202, {"release": release.number if release else None})
 
 
 def events(call: Call) -> Reply:
-    """Show the history of an application."""
-    found = call.services.intents.applications.events(call.target)
+    """Show the history of an application, or of one environment."""
+    found = call.services.intents.applications.events(call.target, call.query.get("environment"))
     return Reply(data=[{"at": event.at.isoformat(), "kind": event.kind, "message": event.message} for event in found])
 
 
-def _shown(call: Call, app: Application) -> views.View:
-    return views.app(call, app, call.services.intents.applications.progress([app]))
+def _shown(call: Call, app: Application, environment: str = PRODUCTION) -> views.View:
+    return views.app(call, app, call.services.intents.applications.progress([app], environment), environment)

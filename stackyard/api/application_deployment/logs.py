@@ -10,14 +10,27 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol, runtime_checkable
 
+from stackyard.api.application_deployment import environments
+from stackyard.api.application_deployment.hiding import Hiding
+from stackyard.api.application_deployment.reading import Choice, Nodes, Reading
 from stackyard.api.call import Call, Reply
 from stackyard.model import errors
+from stackyard.model.applications import Deployment
 from stackyard.model.builds import Build
-from stackyard.model.ports import LogLine
+from stackyard.model.logs import Checkpoint, LogLine, Place, moment
 
-QUERY = frozenset({"follow", "timestamps", "tail", "service"})
+QUERY = environments.QUERY | {
+    "follow",
+    "timestamps",
+    "tail",
+    "service",
+    "process",
+    "replica",
+    "since",
+    "until",
+    "cursor",
+}
 OUTPUT_QUERY = frozenset({"follow", "offset"})
 TRUE = ("1", "true", "yes")
 LOOK_SECONDS = 0.08
@@ -27,17 +40,6 @@ NDJSON = "application/x-ndjson"
 UNBUFFERED = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
 
 Pieces = Callable[[Build, int], tuple[Iterable[tuple[int, str]], bool]]
-
-
-@runtime_checkable
-class Pollable(Protocol):
-    """A stream of lines that can be asked with patience, as followed logs are."""
-
-    def poll(self, timeout: float) -> list[LogLine]:
-        """Return the lines that are due, waiting up to `timeout` seconds for the first."""
-
-    def close(self) -> None:
-        """End the reading."""
 
 
 def output(call: Call) -> Reply:
@@ -50,15 +52,48 @@ def output(call: Call) -> Reply:
 
 def lines(call: Call) -> Reply:
     """Send the lines of all replicas in order of time, one JSON object a line."""
-    tail, service, follow = _number(call, "tail"), call.query.get("service") or None, _true(call, "follow")
-    cluster = call.services.intents.deployments.place(call.target)
-    if cluster is None or not cluster.observed.nodes:
-        return Reply(stream=(), content_type=NDJSON, headers=UNBUFFERED)
-    _check_service(call, service)
-    access = call.services.access(cluster)
-    found = call.services.workloads.logs(access, call.target.id, follow=follow, tail=tail, service=service)
-    stream = _followed(found, lambda: _there(call)) if isinstance(found, Pollable) else _first_now(found)
+    tail, follow, place = _number(call, "tail"), _true(call, "follow"), _place(call)
+    of = environments.deployment(call)
+    choice = _choice(call, of.environment)
+    nodes = _nodes(call, of)
+    reading = Reading(call.services.logs, of.workload_id, nodes, choice, place)
+    hide = Hiding(call.services.intents, call.target, of.environment)
+    if follow and nodes:
+        stream = _followed(reading, tail, lambda: _there(call), hide)
+    else:
+        stream = (_ndjson(hide(line), place) for line, place in reading.so_far(tail))
     return Reply(stream=stream, content_type=NDJSON, headers=UNBUFFERED)
+
+
+def _nodes(call: Call, of: Deployment) -> Nodes | None:
+    """Return what reads the nodes of the environment's cluster; None while it has none."""
+    cluster = call.services.intents.deployments.place(call.target, of.environment)
+    if cluster is None or not cluster.observed.nodes:
+        return None
+    access, workloads = call.services.access(cluster), call.services.workloads
+
+    def read(follow: bool, tail: int | None, after: Checkpoint | None) -> Iterator[LogLine]:
+        return workloads.logs(access, of.workload_id, follow=follow, tail=tail, after=after)
+
+    return read
+
+
+def _place(call: Call) -> Place:
+    cursor = call.query.get("cursor")
+    return Place.at(cursor) if cursor else Place()
+
+
+def _choice(call: Call, environment: str) -> Choice:
+    given, now = call.query, time.time()
+    services = {given[name] for name in ("service", "process") if given.get(name)}
+    if len(services) > 1:
+        raise errors.BadInput("service and process are two names of the same; give one of them")
+    service = next(iter(services), None)
+    _check_service(call, service, environment)
+    since, until = (moment(given[name], now, name) if given.get(name) else "" for name in ("since", "until"))
+    if since and until and since >= until:
+        raise errors.BadInput("since must be before until")
+    return Choice(service, given.get("replica") or None, since, until)
 
 
 def _grown(pieces: Pieces, build: Build, *, follow: bool) -> Iterator[str]:
@@ -83,52 +118,49 @@ def _from_byte(texts: Iterator[str], offset: int) -> Iterator[bytes]:
         offset = 0
 
 
-def _first_now(found: Iterator[LogLine]) -> Iterator[bytes]:
-    """Read the first line before anything is sent: what is wrong is then told as a fault."""
-    first = next(found, None)
+def _followed(reading: Reading, tail: int | None, there: Callable[[], bool], hide: Hiding) -> Iterator[bytes]:
+    """Open what is followed at once, since what is wrong with it is told as a fault only before anything is sent."""
+    found, kept = reading.follow(tail), reading.kept(tail)
 
-    def rest() -> Iterator[bytes]:
-        if first is not None:
-            yield _ndjson(first)
-        for line in found:
-            yield _ndjson(line)
+    def pieces() -> Iterator[bytes]:
+        try:
+            for line, place in kept:
+                yield _ndjson(hide(line), place)
+            while not found.over:
+                due = found.poll(SIGN_OF_LIFE_SECONDS)
+                if not due and not there():
+                    return
+                yield b"".join(_ndjson(hide(line), place) for line, place in due) or b"\n"
+        finally:
+            found.close()
 
-    return rest()
-
-
-def _followed(found: Pollable, there: Callable[[], bool]) -> Iterator[bytes]:
-    try:
-        while True:
-            due = found.poll(SIGN_OF_LIFE_SECONDS)
-            if not due and not there():
-                return
-            yield b"".join(map(_ndjson, due)) or b"\n"
-    finally:
-        found.close()
+    return pieces()
 
 
 def _there(call: Call) -> bool:
-    """Tell whether the application still is: the log of one that is destroyed has an end."""
+    """Tell whether the environment still is: the log of one that is removed has an end."""
     try:
-        call.services.intents.applications.find(call.caller, call.target.id)
+        environments.deployment(call)
     except errors.NotFound:
         return False
     return True
 
 
-def _ndjson(line: LogLine) -> bytes:
+def _ndjson(line: LogLine, place: Place) -> bytes:
     told = {
         "at": line.at,
         "service": line.service,
         "replica": line.replica,
         "stream": line.stream,
         "text": line.text,
+        "late": line.late,
+        "cursor": place.cursor(),
     }
     return json.dumps(told, ensure_ascii=False).encode(errors="replace") + b"\n"
 
 
-def _check_service(call: Call, service: str | None) -> None:
-    known = call.services.intents.applications.services(call.target)
+def _check_service(call: Call, service: str | None, environment: str) -> None:
+    known = call.services.intents.applications.services(call.target, environment)
     if service is not None and known and service not in known:
         raise errors.BadInput(f"there is no service '{service[:63]}'; there are: {', '.join(known)}")
 

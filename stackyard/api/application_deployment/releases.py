@@ -8,9 +8,8 @@ from stackyard.api.call import Call, Reply
 
 
 def index(call: Call) -> Reply:
-    """List an application's releases, newest first."""
+    """List an application's releases (or those made for one environment), newest first."""
     intents = call.services.intents
-    deployment = intents.deployments.of(call.target)
-    serving = deployment.serving if deployment else 0
-    found = intents.releases.list(call.target)
+    serving = {each.environment: each.serving for each in intents.deployments.list(call.target)}
+    found = intents.releases.list(call.target, call.query.get("environment"))
     return Reply(data=[views.release(each, sorted(intents.releases.config(each.config)), serving) for each in found])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from stackyard.api.application_deployment import (
     apps,
+    environments,
     git,
     language_packs,
     logs,
@@ -64,6 +65,8 @@ def fault(what: Fault) -> Reply:
 
 APPS, APP = "/v1/apps", "/v1/apps/{app}"
 WORKFLOWS, WORKFLOW = f"{APP}/workflows", f"{APP}/workflows/{{workflow}}"
+CONFIG = f"{APP}/config"
+ENVIRONMENTS, ENVIRONMENT = f"{APP}/environments", f"{APP}/environments/{{environment}}"
 GIT = f"{APP}/git"
 PACK = "/v1/language_packs"
 _APP = apps.find
@@ -75,16 +78,20 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/sources/{digest}/plan", sources.plan, "create_source"),
     Route("GET", APPS, apps.index, "get_apps", query=frozenset({"all_projects"})),
     Route("POST", APPS, apps.create, "create_app", None, schemas.APP, JSON),
-    Route("GET", APP, apps.show, "show_app", _APP),
+    Route("GET", APP, apps.show, "show_app", _APP, query=environments.QUERY),
     Route("PATCH", APP, apps.update, "update_app", _APP, schemas.APP_CHANGES, JSON),
     Route("DELETE", APP, apps.delete, "delete_app", _APP),
-    Route("PUT", f"{APP}/scale", apps.scale, "scale_app", _APP, schemas.SCALE, JSON),
-    Route("GET", f"{APP}/config", apps.config, "show_app_config", _APP),
-    Route("PATCH", f"{APP}/config", apps.configure, "update_app_config", _APP, schemas.CONFIG, JSON),
-    Route("GET", f"{APP}/events", apps.events, "show_app", _APP),
-    Route("GET", f"{APP}/processes", processes.index, "show_app", _APP),
+    Route("PUT", f"{APP}/scale", apps.scale, "scale_app", _APP, schemas.SCALE, JSON, query=environments.QUERY),
+    Route("GET", CONFIG, apps.config, "show_app_config", _APP, query=environments.QUERY),
+    Route("PATCH", CONFIG, apps.configure, "update_app_config", _APP, schemas.CONFIG, JSON, query=environments.QUERY),
+    Route("GET", ENVIRONMENTS, environments.index, "show_app", _APP),
+    Route("POST", ENVIRONMENTS, environments.create, "update_app", _APP, schemas.NEW_ENVIRONMENT, JSON),
+    Route("GET", ENVIRONMENT, environments.show, "show_app", _APP),
+    Route("DELETE", ENVIRONMENT, environments.delete, "update_app", _APP),
+    Route("GET", f"{APP}/events", apps.events, "show_app", _APP, query=environments.QUERY),
+    Route("GET", f"{APP}/processes", processes.index, "show_app", _APP, query=environments.QUERY),
     Route("GET", f"{APP}/logs", logs.lines, "show_app_logs", _APP, query=logs.QUERY),
-    Route("GET", f"{APP}/releases", releases.index, "get_releases", _APP),
+    Route("GET", f"{APP}/releases", releases.index, "get_releases", _APP, query=environments.QUERY),
     Route("GET", WORKFLOWS, workflows.index, "get_workflows", _APP),
     Route("POST", WORKFLOWS, workflows.create, "create_workflow", _APP, schemas.WORKFLOW, JSON),
     Route("GET", WORKFLOW, workflows.show, "show_workflow", _APP),

@@ -37,6 +37,14 @@ APP = _object(
     },
     "name",
 )
+ENVIRONMENT: Schema = {"type": ["string", "null"], "maxLength": 63}
+NEW_ENVIRONMENT = _object(
+    {
+        "name": {"type": "string", "minLength": 1, "maxLength": 63},
+        "cluster": {"type": ["string", "null"], "maxLength": 255},
+    },
+    "name",
+)
 APP_CHANGES = _object({"description": DESCRIPTION}, "description")
 
 SCALE: Schema = {
@@ -47,6 +55,10 @@ SCALE: Schema = {
     "additionalProperties": COUNT,
 }
 
+SECRETS = "secrets"
+"""The key under which reading config lists the secret ones; so it is none of config."""
+VALUE: Schema = {"type": "string", "maxLength": 65536}
+
 CONFIG: Schema = {
     "type": "object",
     "minProperties": 1,
@@ -55,7 +67,13 @@ CONFIG: Schema = {
         "pattern": r"^[A-Za-z_][A-Za-z0-9_]{0,254}\Z",
         "description": "must have keys of letters, digits and '_', not beginning with a digit",
     },
-    "additionalProperties": {"type": ["string", "null"], "maxLength": 65536},
+    "additionalProperties": {
+        "type": ["string", "null", "object"],
+        "maxLength": 65536,
+        "properties": {"secret": VALUE},
+        "required": ["secret"],
+        "additionalProperties": False,
+    },
 }
 
 WORKFLOW = _object(
@@ -81,5 +99,7 @@ WORKFLOW = _object(
         "du_id": {"type": ["string", "integer", "null"], "maxLength": 64, "minimum": 1, "maximum": 2**31 - 1},
         "scale_target": {"type": ["integer", "null"], "minimum": 0, "maximum": 100},
         "process": {"type": ["string", "null"], "maxLength": 63},
+        "environment": ENVIRONMENT,
+        "from": ENVIRONMENT,
     }
 )

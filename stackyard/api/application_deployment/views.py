@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from stackyard.api.call import Call
 from stackyard.intents.applications import Progress
-from stackyard.model.applications import Application, Deployment, Release
+from stackyard.model.applications import PRODUCTION, Application, Deployment, Release, host_label
 from stackyard.model.builds import Build, Step
 from stackyard.model.phase import FAILED, IN_PROGRESS, Phase
 from stackyard.model.ports import Replica, RunSeen
@@ -38,8 +38,8 @@ def platform(call: Call) -> View:
     }
 
 
-def app(call: Call, record: Application, progress: Progress) -> View:
-    """Return an application with what is under way for it."""
+def app(call: Call, record: Application, progress: Progress, environment: str = PRODUCTION) -> View:
+    """Return an application with what is under way for it in one environment."""
     build, deployment = progress.builds.get(record.id), progress.deployments.get(record.id)
     status, reason = _status(record, build, deployment)
     return {
@@ -53,13 +53,41 @@ def app(call: Call, record: Application, progress: Progress) -> View:
         "user_id": record.extra.get("user_id"),
         "status": status,
         "status_reason": reason,
+        "environment": environment,
         "app_url": address(call, record, progress.releases.get(record.id)),
         "release": max(0, deployment.serving) if deployment else 0,
-        "scale_config": {name: {"target": str(count)} for name, count in record.scale.items()},
-        "cluster_id": record.cluster_id,
+        "scale_config": _scale(deployment),
+        "cluster_id": deployment.cluster_id if deployment else None,
         "created_at": _time(record.created_at),
         "updated_at": _time(record.updated_at),
     }
+
+
+Look = Callable[[Sequence[Application], str], Progress]
+
+
+def environment(call: Call, of: Application, record: Deployment, look: Look) -> View:
+    """Return an environment: where it is, what serves there, and what is under way."""
+    progress = look([of], record.environment)
+    status, reason = _status(of, progress.builds.get(of.id), record)
+    return {
+        "uuid": record.id,
+        "uri": f"{call.url}/v1/apps/{of.id}/environments/{record.environment}",
+        "name": record.environment,
+        "app_id": of.id,
+        "cluster_id": record.cluster_id,
+        "status": DELETING if record.phase is Phase.DELETING else status,
+        "status_reason": record.status_reason if record.phase is Phase.DELETING else reason,
+        "release": max(0, record.serving),
+        "app_url": address(call, of, progress.releases.get(of.id)),
+        "scale_config": _scale(record),
+        "created_at": _time(record.created_at),
+        "updated_at": _time(record.updated_at),
+    }
+
+
+def _scale(record: Deployment | None) -> View:
+    return {name: {"target": str(count)} for name, count in record.scale.items()} if record else {}
 
 
 def workflow(call: Call, of: Application, build: Build) -> View:
@@ -68,6 +96,7 @@ def workflow(call: Call, of: Application, build: Build) -> View:
     return {
         **_workflow(call, of, build.id, ["build", "deploy"]),
         "wf_id": build.number,
+        "environment": build.environment,
         "source": {
             "repository": without_password(build.source.repository),
             "revision": build.source.revision,
@@ -87,10 +116,12 @@ def workflow(call: Call, of: Application, build: Build) -> View:
 
 
 def rollback(call: Call, of: Application, made: Release, deployment: Deployment | None) -> View:
-    """Return the workflow that brings an older release back as release `made`."""
+    """Return the workflow that brings an older release back, or to another environment, as release `made`."""
     status, reason = _release_status(made, deployment)
     return {
         **_workflow(call, of, made.id, ["deploy"]),
+        "environment": made.environment,
+        "images": {service.name: service.image for service in made.spec.services},
         "status": status,
         "step": Step.DONE.value if status == COMPLETE else Step.DEPLOY.value,
         "status_reason": reason,
@@ -100,28 +131,30 @@ def rollback(call: Call, of: Application, made: Release, deployment: Deployment 
     }
 
 
-def scaling(call: Call, of: Application, count: int) -> View:
+def scaling(call: Call, of: Application, scaled: Deployment, count: int) -> View:
     """Return the workflow that scales: it has no record of its own, the application's events tell of it."""
     return {
         **_workflow(call, of, of.id, ["scale"]),
+        "environment": scaled.environment,
         "status": DEPLOYING,
         "step": Step.DEPLOY.value,
         "scale_target": count,
-        "created_at": _time(of.updated_at),
+        "created_at": _time(scaled.updated_at),
     }
 
 
-def release(record: Release, config_keys: Sequence[str], serving: int) -> View:
-    """Return a release; of its config only the names."""
+def release(record: Release, config_keys: Sequence[str], serving: Mapping[str, int]) -> View:
+    """Return a release; of its config only the names. `serving` has the release that serves by environment."""
     return {
         "uuid": record.id,
         "number": record.number,
+        "environment": record.environment,
         "revision": record.revision,
         "summary": record.summary,
         "images": {service.name: service.image for service in record.spec.services},
         "config_keys": list(config_keys),
         "created_at": _time(record.created_at),
-        "current": record.number == serving,
+        "current": record.number == serving.get(record.environment),
     }
 
 
@@ -161,6 +194,7 @@ def _workflow(call: Call, of: Application, ident: str, actions: list[str]) -> Vi
         "type": "workflow",
         "app_id": of.id,
         "wf_id": None,
+        "environment": PRODUCTION,
         "actions": actions,
         "source": {"repository": "", "revision": "", "digest": ""},
         "status_reason": None,
@@ -179,11 +213,18 @@ def _status(record: Application, build: Build | None, deployment: Deployment | N
         return DELETING, record.status_reason
     if record.phase in FAILED:
         return ERROR, record.status_reason
-    if build and (build.phase in IN_PROGRESS or deployment is None or _moved(build) > _moved(deployment)):
+    if build and (
+        build.phase in IN_PROGRESS or deployment is None or _untouched(deployment) or _moved(build) > _moved(deployment)
+    ):
         return _build_status(build), build.status_reason
-    if deployment is None:
+    if deployment is None or _untouched(deployment):
         return QUEUED, record.status_reason
     return _deployment_status(deployment), deployment.status_reason
+
+
+def _untouched(deployment: Deployment) -> bool:
+    """Tell whether no release was ever asked for in an environment, or none has come to serve."""
+    return deployment.release == 0 and deployment.phase not in FAILED
 
 
 def _moved(record: Record) -> datetime.datetime:
@@ -217,12 +258,13 @@ def _release_status(made: Release, deployment: Deployment | None) -> tuple[str, 
 
 
 def address(call: Call, record: Application, newest: Release | None) -> str | None:
-    """Return the URL that an application is served at; None where its newest release listens nowhere."""
+    """Return the URL of the environment that a release is for; None where it listens nowhere."""
     if newest is None or not any(service.port for service in newest.spec.services):
         return None
     conf = call.services.conf
     port = "" if conf.router.port == 80 else f":{conf.router.port}"
-    return f"http://{record.name}.{record.project_name}.{conf.apps.domain}{port}"
+    label = host_label(record.name, newest.environment)
+    return f"http://{label}.{record.project_name}.{conf.apps.domain}{port}"
 
 
 def _time(at: datetime.datetime | None) -> str | None:

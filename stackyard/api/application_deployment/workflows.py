@@ -9,6 +9,7 @@ from stackyard.api.application_deployment import views
 from stackyard.api.call import Call, Reply
 from stackyard.intents.sources import source
 from stackyard.model import errors
+from stackyard.model.applications import PRODUCTION
 
 
 def index(call: Call) -> Reply:
@@ -29,7 +30,10 @@ def show(call: Call) -> Reply:
         release = intents.releases.find(call.target, ident)
     except errors.NotFound:
         raise errors.NotFound(f"there is no workflow '{ident[:64]}'") from None
-    return Reply(data=views.rollback(call, call.target, release, intents.deployments.of(call.target)))
+    found = next(
+        (each for each in intents.deployments.list(call.target) if each.environment == release.environment), None
+    )
+    return Reply(data=views.rollback(call, call.target, release, found))
 
 
 def create(call: Call) -> Reply:
@@ -44,22 +48,37 @@ def create(call: Call) -> Reply:
 def _push(call: Call) -> Reply:
     if not call.body.get("source"):
         raise errors.BadInput("source is required: {'repository', 'revision'} or {'digest', 'revision'}")
-    wanted = source(call.body["source"], force=bool(call.body.get("force")))
+    wanted, environment = source(call.body["source"], force=bool(call.body.get("force"))), _environment(call)
+    call.services.intents.deployments.of(call.target, environment)
     if wanted.digest and not call.services.sources.exists(wanted.digest):
         raise errors.BadInput("source.digest names no stored archive; upload it with POST /v1/sources first")
-    same = call.services.intents.builds.unchanged(call.target, wanted)
+    same = call.services.intents.builds.unchanged(call.target, wanted, environment)
     if same:
         return Reply(data={**views.workflow(call, call.target, same), "unchanged": True})
-    build = call.services.intents.builds.push(call.caller, call.target.id, wanted)
+    build = call.services.intents.builds.push(call.caller, call.target.id, wanted, environment)
     return Reply(data=views.workflow(call, call.target, build))
 
 
-def _rollback(call: Call) -> Reply:
-    if call.body.get("du_id") is None:
-        raise errors.BadInput("du_id is required: the number or id of the release to deploy")
+def _environment(call: Call) -> str:
+    return call.body.get("environment") or PRODUCTION
+
+
+def _deploy(call: Call) -> Reply:
+    """Deploy a release by number or id, or that which serves in another environment."""
+    which, source, environment = call.body.get("du_id"), call.body.get("from"), _environment(call)
     intents = call.services.intents
-    release = intents.releases.rollback(call.caller, call.target.id, str(call.body["du_id"]))
-    return Reply(data=views.rollback(call, call.target, release, intents.deployments.of(call.target)))
+    if which is not None and source is not None:
+        raise errors.BadInput("give du_id or from, not both")
+    if which is not None:
+        release = intents.releases.deploy(call.caller, call.target.id, str(which), environment)
+    elif source is not None:
+        release = intents.releases.promote(call.caller, call.target.id, source or None, environment)
+    else:
+        raise errors.BadInput(
+            "du_id is required: the number or id of the release to deploy; or from: the environment whose release to "
+            "promote (empty: the one before)"
+        )
+    return Reply(data=views.rollback(call, call.target, release, intents.deployments.of(call.target, environment)))
 
 
 def _scale(call: Call) -> Reply:
@@ -67,12 +86,12 @@ def _scale(call: Call) -> Reply:
     if count is None:
         raise errors.BadInput("scale_target is required: the number of replicas")
     wanted = {call.body.get("process") or "web": count}
-    app = call.services.intents.applications.scale(call.caller, call.target.id, wanted)
-    return Reply(data=views.scaling(call, app, count))
+    scaled = call.services.intents.applications.scale(call.caller, call.target.id, wanted, _environment(call))
+    return Reply(data=views.scaling(call, call.target, scaled, count))
 
 
 _ACTIONS: Mapping[tuple[str, ...], Callable[[Call], Reply]] = {
     ("build", "deploy"): _push,
-    ("deploy",): _rollback,
+    ("deploy",): _deploy,
     ("scale",): _scale,
 }

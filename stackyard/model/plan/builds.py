@@ -15,13 +15,16 @@ from stackyard.model.plan import Action, Wait
 class Seen:
     """A look around a build: whether an earlier one is under way, and what became of its release.
 
-    `newest` is the number of the application's newest build that is not done.
+    `newest` is the number of the newest build for the same environment that is not done; `siblings` are all
+    environments of the application; `gone` tells that the one to push to is not there any more.
     """
 
     earlier: bool = False
     newest: int = 0
     cluster_ready: bool = True
     deployment: Deployment | None = None
+    siblings: tuple[Deployment, ...] = ()
+    gone: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +65,8 @@ def plan_build(build: Build, seen: Seen) -> list[Action]:
     observed = build.observed
     if build.phase in ENDING:
         return []
+    if seen.gone:
+        return [Abandon(f"environment {build.environment} was removed while this push was under way")]
     if observed.release:
         return _plan_deployment(observed.release, seen)
     return _plan_turn(build, seen) or _plan_image(observed)

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests on environments, and which environment any other request means. Called through the table of routes."""
+
+from __future__ import annotations
+
+from stackyard.api.application_deployment import views
+from stackyard.api.call import Call, Reply
+from stackyard.model.applications import PRODUCTION, Deployment
+
+QUERY = frozenset({"environment"})
+
+
+def chosen(call: Call) -> str:
+    """Return the environment that the query names; production where it names none."""
+    return call.query.get("environment") or PRODUCTION
+
+
+def deployment(call: Call) -> Deployment:
+    """Return the environment that the query names; raises NotFound, telling those that there are."""
+    return call.services.intents.deployments.of(call.target, chosen(call))
+
+
+def index(call: Call) -> Reply:
+    """List an application's environments in the order in which releases go through them."""
+    intents, app = call.services.intents, call.target
+    found = intents.deployments.list(app)
+    return Reply(data=[views.environment(call, app, each, intents.applications.progress) for each in found])
+
+
+def create(call: Call) -> Reply:
+    """Make an environment, empty until the first push or promotion."""
+    intents, app = call.services.intents, call.target
+    made = intents.deployments.add(call.caller, app.id, call.body["name"], call.body.get("cluster"))
+    return Reply(201, views.environment(call, app, made, intents.applications.progress))
+
+
+def show(call: Call) -> Reply:
+    """Show an environment."""
+    intents, app = call.services.intents, call.target
+    found = intents.deployments.of(app, call.args["environment"])
+    return Reply(data=views.environment(call, app, found, intents.applications.progress))
+
+
+def delete(call: Call) -> Reply:
+    """Ask for an environment to go with what runs there."""
+    call.services.intents.deployments.remove(call.caller, call.target.id, call.args["environment"])
+    return Reply(202)
