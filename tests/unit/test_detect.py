@@ -14,7 +14,7 @@ from stackyard.drivers.builders.output import Output
 from stackyard.drivers.builders.packs import python_requirements
 from stackyard.drivers.builders.trees import Tree
 from stackyard.model import errors
-from stackyard.model.applications import AppSpec, BuildSpec
+from stackyard.model.applications import AppSpec, BuildSpec, Stage
 
 
 def requirements(folder: pathlib.Path) -> python_requirements.Requirements:
@@ -146,9 +146,23 @@ def test_procfiles() -> None:
         "web": "gunicorn app:app",
         "worker": "python w.py",
     }
-    for text in ("", "release: x", "Web: x", "a: x\na: y", "a:"):
+    for text in ("", "Web: x", "a: x\na: y", "a:"):
         with pytest.raises(errors.BadInput, match="Procfile"):
             procfile.parse(text)
+
+
+def test_the_release_line_is_the_release_stage(tmp_path: pathlib.Path) -> None:
+    spec = tree(tmp_path, Procfile="release: python migrate.py\nweb: python s.py\n", requirements_txt="")
+    assert [(each.name, each.stage, each.port) for each in spec.services] == [
+        ("release", Stage.RELEASE, None),
+        ("web", Stage.RUN, 8000),
+    ]
+
+
+def test_a_stage_needs_a_command_of_its_own(tmp_path: pathlib.Path) -> None:
+    compose = "services: {web: {build: .}, tidy: {build: ., x-stackyard: {cron: '* * * * *'}}}"
+    with pytest.raises(errors.BadInput, match=r"'tidy'.* give it a command"):
+        tree(tmp_path, compose_yaml=compose, requirements_txt="", app_py="")
 
 
 def test_processes_share_an_image_and_web_is_routed(tmp_path: pathlib.Path) -> None:

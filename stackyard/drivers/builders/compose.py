@@ -12,12 +12,12 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from stackyard.drivers.builders import dependencies, documents, interpolation, quantities, schema
+from stackyard.drivers.builders import dependencies, documents, interpolation, quantities, schema, stages
 from stackyard.drivers.builders.environment import env_files, pairs
 from stackyard.drivers.builders.mounts import mounts
 from stackyard.drivers.builders.ports import target_port
 from stackyard.model import errors
-from stackyard.model.applications import AppSpec, BuildSpec, HealthCheck, Mount, Service
+from stackyard.model.applications import AppSpec, BuildSpec, HealthCheck, Mount, Service, Stage
 
 ReadFile = Callable[[str], str]
 """Takes a path within the source tree and returns its text; raises BadInput when there is none."""
@@ -63,6 +63,8 @@ class _Reader:
             )
         self._check_restart()
         build = self._build()
+        stage, schedule = stages.stage(self.asked.get("x-stackyard") or {}, self.name)
+        port = target_port(self.asked.get("ports", []), self._at("ports"))
         return Service(
             name=self.name,
             image=None if build else self._image(),
@@ -70,7 +72,7 @@ class _Reader:
             command=self._words("command"),
             entrypoint=self._words("entrypoint"),
             environment=self._environment(),
-            port=target_port(self.asked.get("ports", []), self._at("ports")),
+            port=port if stage is Stage.RUN else None,
             mounts=mounts(self.asked.get("volumes", []), self._at("volumes")),
             depends_on=self._depends_on(),
             healthcheck=self._healthcheck(),
@@ -80,6 +82,8 @@ class _Reader:
             stop_grace=self._seconds(self.asked, "stop_grace_period", 10.0),
             cpus=self._cpus(),
             memory_bytes=self._memory(),
+            stage=stage,
+            schedule=schedule,
         )
 
     def _at(self, key: str) -> str:
@@ -229,6 +233,7 @@ def _check_networks(document: dict[str, Any]) -> None:
 
 
 def _check_references(services: Mapping[str, Service], volumes: tuple[str, ...]) -> None:
+    stages.check(services)
     for service in services.values():
         for name in service.depends_on:
             if name not in services:
@@ -248,12 +253,14 @@ def _notes(document: dict[str, Any]) -> tuple[str, ...]:
     if "version" in document:
         notes.append("'version' has no effect; it may be removed")
     if "x-stackyard" in document:
-        notes.append("'x-stackyard' is not read by this version")
+        notes.append("'x-stackyard' has no effect at the top of the file; it belongs to services")
     for name, asked in document["services"].items():
         if len(asked.get("ports") or ()) > 1:
             notes.append(f"service {name!r}: only the first of its ports is routed")
         if asked.get("restart") in ("no", False):
             notes.append(f"service {name!r}: 'restart: no' has no effect; services are always restarted")
+        if asked.get("ports") and {"stage", "cron"} & (asked.get("x-stackyard") or {}).keys():
+            notes.append(f"service {name!r}: its ports have no effect, since it does not go on running")
         if asked.get("build") and asked.get("image"):
             notes.append(f"service {name!r}: 'image' has no effect beside 'build'")
     return tuple(notes)

@@ -13,7 +13,7 @@ from stackyard.drivers.builders import compose, dockerfile, packs
 from stackyard.drivers.builders.plans import PORT, Plan, Process
 from stackyard.drivers.builders.trees import Tree
 from stackyard.model import errors
-from stackyard.model.applications import AppSpec, BuildSpec, Service
+from stackyard.model.applications import AppSpec, BuildSpec, Service, Stage
 
 COMPOSE_FILES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 _MAX_NAMED = 8
@@ -71,12 +71,14 @@ def _started(plan: Plan) -> tuple[Process, ...]:
 def _process(process: Process) -> Service:
     """Return a process as a service; `web` alone is led to by the router, at $PORT."""
     web = process.name == "web"
+    stage = Stage.RELEASE if process.name == Stage.RELEASE.value else Stage.RUN
     return Service(
         process.name,
         build=BuildSpec(),
         command=("/bin/sh", "-c", process.command),
         environment={"PORT": str(PORT)} if web else {},
         port=PORT if web else None,
+        stage=stage,
     )
 
 
@@ -103,9 +105,13 @@ def _with_pack(plan: Plan, service: Service) -> Service:
     """Give a service made by a language pack its command and, unless it runs something of its own, its port."""
     command, port = service.command, service.port
     if command is None and service.entrypoint is None:
+        if service.stage is not Stage.RUN and not plan.process(service.name):
+            raise errors.BadInput(
+                f"service {service.name!r} does not go on running, and nothing says what it does; give it a command"
+            )
         process = plan.process(service.name) or plan.process("web") or _started(plan)[0]
         command = ("/bin/sh", "-c", process.command)
-        port = port or PORT
+        port = (port or PORT) if service.stage is Stage.RUN else None
     environment = {"PORT": str(port), **service.environment} if port else service.environment
     return dataclasses.replace(service, command=command, port=port, environment=environment)
 

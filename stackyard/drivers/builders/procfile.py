@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Procfiles: one line `name: command` for each process. Called by `detect`; raises only BadInput."""
+"""Procfiles: one line `name: command` for each process; `release` is the release stage.
+
+Called by `detect`; raises only BadInput.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,3 @@ def _check(name: str, found: dict[str, str], number: int) -> None:
         raise errors.BadInput(f"{where}: process name {name!r} must be small letters, digits and hyphens (a DNS label)")
     if name in found:
         raise errors.BadInput(f"{where}: process {name!r} is there twice")
-    if name == "release":
-        raise errors.BadInput(
-            f"{where}: a 'release' process is not supported; begin the web command with it ('x && y')"
-        )

@@ -108,6 +108,7 @@ DEPLOY = _object(
     "deploy",
     "endpoint_mode placement restart_policy rollback_config update_config",
 )
+EXTENSION = _object({"stage": {}, "cron": {}, "domains": {}, "health": {}}, "x-stackyard")
 DEPENDENCY = _object({"condition": _STRING, "restart": _BOOL, "required": _BOOL}, "depends_on")
 SERVICE = _object(
     {
@@ -137,6 +138,7 @@ SERVICE = _object(
         "user": _one_of("a user name or number", "string", "integer"),
         "init": _BOOL,
         "labels": _PAIRS,
+        "x-stackyard": EXTENSION,
         "networks": _one_of(
             "a list or mapping with the network default only",
             *("array", "object", "null"),
