@@ -32,7 +32,8 @@ class NodeEngine:
     def __init__(self, node: NodeAccess) -> None:
         self.node = node
         self._session = connect(node).api
-        self._url = f"{self._session.base_url}/v{self._session.api_version}"
+        self.version = str(self._session.api_version)
+        self._url = f"{self._session.base_url}/v{self.version}"
 
     def get(self, path: str, **params: str | int) -> Any:
         """Return the decoded answer of a GET; raises NotFound."""

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from stackyard.drivers.workloads.api import NodeEngine
 from stackyard.drivers.workloads.events import BROKEN
 from stackyard.model import errors
+from stackyard.model.ports import Registry
 
 PULL_SECONDS = 120.0
 _HOPELESS = ("not found", "manifest unknown", "denied", "unauthorized", "invalid reference")
@@ -32,6 +33,14 @@ def repository(image: str, registry: str) -> str | None:
     """Return the repository's name within the registry (`host:port`), or None when it is elsewhere."""
     name = split(image)[0]
     return name.removeprefix(f"{registry}/") if name.startswith(f"{registry}/") else None
+
+
+def grant(registry: Registry | None, image: str) -> Mapping[str, str] | None:
+    """Return what nodes need to pull the image from the platform's registry; None for images from elsewhere."""
+    if registry is None or image.startswith("sha256:"):
+        return None
+    name = repository(image, registry.address())
+    return registry.grant([name], ["pull"]) if name else None
 
 
 def present(engine: NodeEngine, image: str) -> bool:
