@@ -90,6 +90,12 @@ APPS = [
     cfg.IntOpt(
         "ready_seconds", default=60, help="A new release must be ready within this. Raise it for slow starters."
     ),
+    cfg.FloatOpt(
+        "proving_seconds",
+        default=30,
+        min=0,
+        help="A release whose replicas keep failing within this after it began to serve is taken back. 0: never.",
+    ),
     cfg.IntOpt("drain_seconds", default=10, help="Requests in flight on an old release may take this long."),
     cfg.IntOpt("build_seconds", default=1800, help="A build may take this long."),
     cfg.StrOpt("domain", default="localhost", help="Applications are served at APP.PROJECT.DOMAIN."),
@@ -103,9 +109,17 @@ APPS = [
         help="Networks that no source is fetched from. Add your own management networks; keep the metadata service.",
     ),
 ]
+LOGS = [
+    cfg.IntOpt("megabytes", default=64, min=1, help="Log lines kept of one application, in MiB. Raise it for talkers."),
+    cfg.FloatOpt("days", default=7.0, min=0.01, help="Log lines are kept so long. Shorten it where they are personal."),
+]
 ROUTER = [
     cfg.HostAddressOpt("host", default="127.0.0.1", help="Address that applications are served on."),
     cfg.PortOpt("port", default=8080, help="Port that applications are served on."),
+    cfg.PortOpt(
+        "tls_port",
+        help="Port that applications are served on by HTTPS. Unless given, 443 beside port 80, 8443 beside 8080, …",
+    ),
 ]
 REGISTRY = [
     cfg.PortOpt("port", default=8782, help="Loopback port of the image registry, for this machine's own Engine.")
@@ -152,11 +166,18 @@ GROUPS: dict[str | None, list[cfg.Opt]] = {
     "identity": IDENTITY,
     "worker": WORKER,
     "apps": APPS,
+    "logs": LOGS,
     "router": ROUTER,
     "registry": REGISTRY,
     "machines": MACHINES,
     "oslo_policy": POLICY,
 }
+
+
+def tls_port(conf: cfg.ConfigOpts) -> int:
+    """Return the port of HTTPS: as far from the port of HTTP as 443 is from 80, unless it was given."""
+    port: int = conf.router.port
+    return conf.router.tls_port or (port + 363 if port + 363 < 65536 else port - 363)
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:

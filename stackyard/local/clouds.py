@@ -64,6 +64,7 @@ def _set(state: State, environment: Mapping[str, str]) -> Iterator[tuple[str, st
     yield "OS_CLOUD", known if known in CLOUDS else "stackyard"
     if "STACKYARD_STATE_DIR" in environment or str(state.folder) != conf.default_state_dir():
         yield "STACKYARD_STATE_DIR", str(state.folder)
+    yield "STACKYARD_CA", str(state.authority)
     commands = str(pathlib.Path(sys.executable).parent)
     path = environment.get("PATH", "")
     if commands not in path.split(os.pathsep):

@@ -21,7 +21,9 @@ import docker.errors
 from oslo_config import cfg
 
 import stackyard
+from stackyard import conf
 from stackyard.api.policy import policy_file
+from stackyard.drivers.certificates.hosts import HostCertificates
 from stackyard.drivers.machines.purge import purge as purge_engine
 from stackyard.drivers.registries.distribution import DistributionRegistry
 from stackyard.drivers.routers import haproxy
@@ -120,13 +122,23 @@ def _free_ports_needed(platform: Platform, supervisor: Supervisor) -> list[Addre
         new = Address(part, options.api.host, options[group].port, f"--{group}-port")
         if not (part in running and old and (old.api.host, old[group].port) == (new.host, new.port)):
             wanted.append(new)
-    for part, host in (("registry", "127.0.0.1"), ("router", options.router.host)):
-        new = Address(part, host, options[part].port, f"--{part}-port")
+    for part, host, port, flag in _container_ports(options):
+        new = Address(part, host, port, flag)
         found = containers.find(platform.client, platform.instance, part)
-        same = old and old[part].port == new.port and (part == "registry" or old.router.host == host)
+        same = old and (part, host, port, flag) in _container_ports(old)
         if not (found and found.status == "running" and same):
             wanted.append(new)
     return wanted
+
+
+def _container_ports(options: cfg.ConfigOpts) -> list[tuple[str, str, int, str]]:
+    """Return part, address, port and option of all that the platform's containers serve."""
+    router = options.router
+    return [
+        ("registry", "127.0.0.1", options.registry.port, "--registry-port"),
+        ("router", router.host, router.port, "--router-port"),
+        ("router", router.host, conf.tls_port(options), "--router-tls-port"),
+    ]
 
 
 def _bring_up(platform: Platform, supervisor: Supervisor) -> None:
@@ -155,11 +167,20 @@ def _configure(platform: Platform) -> None:
     settings.save(state, options)
     ensure_key(state / "secrets/fernet.key")
     registry.prepare(state, platform.instance)
-    haproxy.prepare(state / "router", options.router.host, options.router.port)
+    _prepare_router(state, options)
     if settings.own_identity(options):
         url = settings.identity_url(options)
         identity.configure(state, url)
         clouds.write_clouds(state, url)
+
+
+def _prepare_router(state: State, options: cfg.ConfigOpts) -> None:
+    """Make the CA that host names get their certificates from, and write the router's configuration."""
+    certificates = HostCertificates(state / "certificates")
+    certificates.prepare(f"Stackyard {options.instance}")
+    router = options.router
+    default = certificates.certificate(options.apps.domain)
+    haproxy.prepare(state / "router", haproxy.Listen(router.host, router.port, conf.tls_port(options), default))
 
 
 def _prepare_databases(platform: Platform) -> None:

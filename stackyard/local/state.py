@@ -42,6 +42,11 @@ class State:
         """Return the clouds.yaml for users."""
         return self.folder / "clouds.yaml"
 
+    @property
+    def authority(self) -> pathlib.Path:
+        """Return the CA certificate by which clients verify the platform's applications."""
+        return self.folder / "certificates" / "stackyard-ca.crt"
+
     def __truediv__(self, name: str) -> pathlib.Path:
         """Return a path in the folder."""
         return self.folder / name

@@ -18,6 +18,7 @@ import psutil
 import requests
 from sqlalchemy.exc import SQLAlchemyError
 
+from stackyard import conf
 from stackyard.local import addresses, containers, settings
 from stackyard.local.platform import Platform
 from stackyard.local.supervisor import Process, Supervisor
@@ -96,6 +97,7 @@ def _engine(platform: Platform) -> Iterator[Part]:
         "registry": f"https://127.0.0.1:{options.registry.port}",
         "router": f"http://{options.router.host}:{options.router.port}",
     }
+    tls = f"HTTPS on port {conf.tls_port(options)}"
     try:
         client = platform.client
         engine = Part("engine", "up", version=str(client.version()["Version"]), address=options.engine_url)
@@ -103,7 +105,9 @@ def _engine(platform: Platform) -> Iterator[Part]:
         yield Part("engine", "down", address=options.engine_url)
         yield from (Part(name, "down", address=url) for name, url in urls.items())
         return
-    yield from (_container(platform, client, name, url) for name, url in urls.items())
+    for name, url in urls.items():
+        part = _container(platform, client, name, url)
+        yield dataclasses.replace(part, note=tls) if name == "router" else part
     yield engine
 
 

@@ -319,7 +319,10 @@ class LogKeeper(Protocol):
         """Return how far the kept lines go."""
 
     def write(self, lines: Sequence[LogLine]) -> None:
-        """Keep lines behind all others; raises Unavailable when the disk is full, NotFound when all was deleted."""
+        """Keep lines behind all others; raises Unavailable when the disk is full, NotFound when all was deleted.
+
+        To be called without lines now and then, where none come: what is too old goes then.
+        """
 
     def handed_in(self) -> list[LogLine]:
         """Return what other processes handed in since the last time."""

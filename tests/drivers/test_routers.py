@@ -21,6 +21,7 @@ import docker
 import pytest
 
 from stackyard.drivers.routers import haproxy
+from stackyard.drivers.routers import haproxy_config as config
 from stackyard.drivers.routers.haproxy import HAProxyRouter
 from stackyard.model import errors
 
@@ -46,7 +47,7 @@ class HAProxy:
 
     def __init__(self, folder: pathlib.Path) -> None:
         self.folder, self.port = folder, free_port()
-        haproxy.prepare(folder, "127.0.0.1", self.port)
+        haproxy.prepare(folder, haproxy.Listen("127.0.0.1", self.port))
         self.router = HAProxyRouter(folder)
         self.stack = contextlib.ExitStack()
 
@@ -266,7 +267,9 @@ def test_a_restart_comes_back_with_what_was_asked_for_last(proxy: HAProxy, repli
 
 def test_killed_between_file_and_reload_is_finished_by_the_next(proxy: HAProxy, replicas: Make) -> None:
     one = replicas("one")
-    (proxy.folder / "conf.d" / f"{HOST}.cfg").write_text(haproxy._config(HOST, {"c1": one.address}))
+    (proxy.folder / "conf.d" / f"{HOST}.cfg").write_text(
+        config.section("", "", config.head(HOST, None), {"c1": one.address})
+    )
     proxy.router.put(HOST, {"c1": one.address})
     assert proxy.get(HOST)[0] == 200
     (proxy.folder / "conf.d" / f"{HOST}.cfg").unlink()

@@ -56,7 +56,10 @@ def up(shell: Shell, instance: str = NAME) -> None:
         "machines-max-clusters-per-project": "30",
         "worker-lease-seconds": LEASE_SECONDS,
         "apps-ready-seconds": "30",
-        **{f"{part}-port": str(port) for part, port in free_ports("api", "identity", "registry", "router").items()},
+        **{
+            f"{part}-port": str(port)
+            for part, port in free_ports("api", "identity", "registry", "router", "router-tls").items()
+        },
     }
     words = [word for name, value in options.items() for word in (f"--{name}", value)]
     command = [pathlib.Path(sys.executable).with_name("stackyard"), "up", *words]

@@ -150,12 +150,14 @@ class X509:
         """Issue a server certificate for a host name and an IP address, valid 10 years."""
         return self.server_of(authority, [name], [address])
 
-    def server_of(self, authority: Authority, names: Sequence[str], addresses: Sequence[str]) -> TLSPair:
-        """Issue a server certificate for several host names and IP addresses, valid 10 years."""
+    def server_of(
+        self, authority: Authority, names: Sequence[str], addresses: Sequence[str], days: float = YEARS_10
+    ) -> TLSPair:
+        """Issue a server certificate for several host names and IP addresses, by default valid 10 years."""
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
         alternatives += [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
-        leaf = _Leaf(_subject(names[0]), key.public_key(), _SERVER, names=alternatives)
+        leaf = _Leaf(_subject(names[0]), key.public_key(), _SERVER, days, alternatives)
         return TLSPair(authority.cert, _issue(authority, leaf), _pem(key))
 
     def client(self, authority: Authority, name: str, days: int) -> TLSPair:

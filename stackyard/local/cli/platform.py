@@ -84,8 +84,11 @@ def up(state_dir: str, **values: str | None) -> None:
     platform = local.up(State(state_dir), _given(values), progress)
     options = platform.options
     progress.note(
-        f"the platform is up: API {settings.api_url(options)}, applications on port {options.router.port}", "✓"
+        f"the platform is up: API {settings.api_url(options)}, applications on port {options.router.port}"
+        f" and, by HTTPS, {conf.tls_port(options)}",
+        "✓",
     )
+    progress.note(f"certificates of applications are issued by {platform.state.authority}")
     progress.note('for your shell: eval "$(stackyard env)"')
 
 

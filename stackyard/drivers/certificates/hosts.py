@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The platform's own CA for host names, and the certificates that it issues for them, kept in a folder.
+
+`stackyard up` makes the CA once; the worker asks for a host's certificate, which is issued when there is none or the
+last one is old. Several processes may ask at once. Knows no router.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import os
+import pathlib
+from collections.abc import Iterator
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
+from stackyard.drivers.certificates.x509 import X509
+from stackyard.model.ports import Authority, TLSPair
+
+DAYS = 90
+RENEW = datetime.timedelta(days=30)
+CA = "stackyard-ca.crt"
+KEY = "ca.key"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kept:
+    pair: TLSPair
+    renew_at: datetime.datetime
+
+
+class HostCertificates:
+    """Certificates in `folder`: `stackyard-ca.crt`, `ca.key` (0600) and HOST.pem."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self._folder = folder
+        self._known: dict[str, _Kept] = {}
+
+    @property
+    def ca(self) -> pathlib.Path:
+        """Return the path of the CA's certificate, which clients are to trust."""
+        return self._folder / CA
+
+    def prepare(self, name: str) -> None:
+        """Make the CA if there is none."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._alone():
+            if not self.ca.exists():
+                made = X509().authority(name)
+                _write(self._folder / KEY, made.key)
+                _write(self.ca, made.cert)  # last: its being there says that all is
+
+    def certificate(self, host: str) -> TLSPair:
+        """Return what to serve the host with: the last one issued until 30 days before its end, then a new one.
+
+        Raises FileNotFoundError before `prepare`.
+        """
+        now = datetime.datetime.now(datetime.UTC)
+        known = self._known.get(host) or self._read(host)
+        if known is None or known.renew_at <= now:
+            known = self._issue(host, now)
+        self._known[host] = known
+        return known.pair
+
+    def forget(self, host: str) -> None:
+        """Remove the host's certificate."""
+        self._known.pop(host, None)
+        self._path(host).unlink(missing_ok=True)
+
+    def _issue(self, host: str, now: datetime.datetime) -> _Kept:
+        with self._alone():
+            other = self._read(host)  # by another process, just now
+            if other and other.renew_at > now:
+                return other
+            authority = Authority(self.ca.read_text(), (self._folder / KEY).read_text())
+            pair = X509().server_of(authority, [host], [], days=DAYS)
+            _write(self._path(host), pair.pem)
+            return _Kept(pair, now + datetime.timedelta(days=DAYS) - RENEW)
+
+    def _read(self, host: str) -> _Kept | None:
+        """Return what is kept, unless another CA issued it."""
+        try:
+            text, ca = self._path(host).read_text(), self.ca.read_text()
+            found = x509.load_pem_x509_certificate(text.encode())
+            found.verify_directly_issued_by(x509.load_pem_x509_certificate(ca.encode()))
+        except (FileNotFoundError, ValueError, InvalidSignature):
+            return None
+        cert, marker, key = text.partition("-----BEGIN PRIVATE KEY-----")
+        return _Kept(TLSPair(ca, cert, marker + key), found.not_valid_after_utc - RENEW)
+
+    def _path(self, host: str) -> pathlib.Path:
+        return self._folder / f"{host}.pem"
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        with open(os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _write(path: pathlib.Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.draft")
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
