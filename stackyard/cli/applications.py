@@ -25,7 +25,7 @@ Json = dict[str, Any]
 DESTROY_SECONDS = 300.0
 APP_COLUMNS = ("name", "status", "release", "url", "reason")
 PROCESS_COLUMNS = ("service", "replica", "state", "node", "release", "endpoint", "started_at", "reason")
-RELEASE_COLUMNS = ("number", "current", "revision", "summary", "created_at")
+RELEASE_COLUMNS = ("number", "environment", "current", "revision", "summary", "created_at")
 EVENT_COLUMNS = ("at", "kind", "message")
 
 
@@ -42,28 +42,31 @@ def apps(as_json: bool) -> None:
 
 @click.command()
 @click.argument("app")
+@output.env_option
 @output.json_option
-def ps(app: str, as_json: bool) -> None:
+def ps(app: str, environment: str | None, as_json: bool) -> None:
     """List an application's containers."""
-    found = Session(SERVICE).get(f"/apps/{quote(app)}/processes")
+    found = Session(SERVICE).get(f"/apps/{quote(app)}/processes", environment=environment)
     output.show(PROCESS_COLUMNS, found, as_json=as_json, empty="nothing runs yet")
 
 
 @click.command()
 @click.argument("app")
+@click.option("--env", "environment", metavar="NAME", help="Only those made for this environment.")
 @output.json_option
-def releases(app: str, as_json: bool) -> None:
+def releases(app: str, environment: str | None, as_json: bool) -> None:
     """List an application's releases, newest first."""
-    found = Session(SERVICE).get(f"/apps/{quote(app)}/releases")
+    found = Session(SERVICE).get(f"/apps/{quote(app)}/releases", environment=environment)
     output.show(RELEASE_COLUMNS, found, as_json=as_json, empty="no releases yet")
 
 
 @click.command()
 @click.argument("app")
+@click.option("--env", "environment", metavar="NAME", help="Only of this environment.")
 @output.json_option
-def events(app: str, as_json: bool) -> None:
+def events(app: str, environment: str | None, as_json: bool) -> None:
     """Show an application's history, oldest first."""
-    found = Session(SERVICE).get(f"/apps/{quote(app)}/events")
+    found = Session(SERVICE).get(f"/apps/{quote(app)}/events", environment=environment)
     output.show(EVENT_COLUMNS, found, as_json=as_json, empty="nothing has happened yet")
 
 

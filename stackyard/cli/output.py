@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, object]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+env_option = click.option("--env", "environment", metavar="NAME", help="Environment. Default: production.")
 
 GOOD = frozenset({"up", "ready", "running", "complete", "deployment_complete", "create_complete", "serving"})
 BAD = frozenset({"down", "failed", "error", "exited", "unhealthy", "create_failed", "delete_failed"})

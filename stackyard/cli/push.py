@@ -21,6 +21,7 @@ import click
 from stackyard.cli import output, waiting
 from stackyard.cli.session import Session, quote
 from stackyard.model import errors
+from stackyard.model.applications import PRODUCTION
 from stackyard.model.builds import PHASES, Step
 
 SERVICE = "application_deployment"
@@ -40,10 +41,11 @@ Json = dict[str, Any]
 @click.option("--app", "name", help="Application to push to; made when absent. Default: the folder's name.")
 @click.option("--revision", default="", help="Branch, tag or commit of GIT_URL; for a folder, the name to record.")
 @click.option("--cluster", help="Cluster for an application made now. Default: the project's only one.")
+@output.env_option
 @click.option("--detach", is_flag=True, help="Hand the source over and return at once.")
 @click.option("--force", is_flag=True, help="Build even where nothing has changed since the release that serves.")
 @output.json_option
-def push(source: str, name: str | None, revision: str, cluster: str | None, *, as_json: bool, **flags: bool) -> None:
+def push(source: str, name: str | None, revision: str, cluster: str | None, *, as_json: bool, **more: Any) -> None:
     """Build a folder or git repository and deploy it.
 
     The push goes on when this command is interrupted.
@@ -52,7 +54,9 @@ def push(source: str, name: str | None, revision: str, cluster: str | None, *, a
     name = name or default_name(source)
     progress = output.Progress(quiet=as_json)
     session = Session(SERVICE)
-    prepared = prepare(source, revision, force=flags["force"])
+    prepared = dataclasses.replace(
+        prepare(source, revision, force=more["force"]), environment=more.get("environment") or PRODUCTION
+    )
     app, is_new = find_or_create(session, name, cluster)
     workflow = begin(session, app, prepared, is_new=is_new)
     if prepared.archive is not None:
@@ -61,7 +65,7 @@ def push(source: str, name: str | None, revision: str, cluster: str | None, *, a
         _tell_unchanged(progress, workflow)
         _tell_end(session, app, workflow, time.monotonic() - began, as_json=as_json)
         return
-    if flags["detach"]:
+    if more["detach"]:
         _tell_detached(name, workflow, as_json=as_json)
         return
     try:
@@ -105,6 +109,7 @@ class Prepared:
     source: Json
     archive: BinaryIO | None = None
     force: bool = False
+    environment: str = PRODUCTION
 
 
 def prepare(source: str, revision: str, *, force: bool = False) -> Prepared:
@@ -136,6 +141,8 @@ def _start(session: Session, app: Json, prepared: Prepared) -> Json:
     document: Json = {"actions": ["build", "deploy"], "source": prepared.source}
     if prepared.force:
         document["force"] = True
+    if prepared.environment != PRODUCTION:
+        document["environment"] = prepared.environment
     try:
         workflow: Json = session.post(path, document)
     except errors.BadInput:
@@ -225,7 +232,7 @@ class Follower:
         return ended
 
     def _failure(self, ended: Json) -> errors.StackyardError:
-        serving = self._session.get(self._app).get("release") or 0
+        serving = self._session.get(self._app, environment=ended.get("environment")).get("release") or 0
         still = f"release {serving} goes on serving" if serving else "nothing is served yet"
         return errors.StackyardError(f"push failed: {ended.get('status_reason') or 'no reason given'}; {still}")
 
@@ -270,9 +277,10 @@ def _tell_unchanged(progress: output.Progress, workflow: Json) -> None:
 
 
 def _tell_end(session: Session, before: Json, ended: Json, seconds: float, *, as_json: bool) -> None:
-    app = session.get(f"/apps/{before['uuid']}")
+    app = session.get(f"/apps/{before['uuid']}", environment=ended.get("environment"))
     result = {
         "app": app["name"],
+        "environment": app.get("environment"),
         "release": ended["release"],
         "revision": ended.get("revision") or "",
         "images": ended.get("images") or {},

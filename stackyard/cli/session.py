@@ -68,13 +68,13 @@ class Session:
         """Send a JSON document to a collection or action."""
         return self._json("POST", path, document)
 
-    def put(self, path: str, document: object) -> Any:
+    def put(self, path: str, document: object, **query: Any) -> Any:
         """Replace what is at `path`."""
-        return self._json("PUT", path, document)
+        return self._json("PUT", with_query(path, query), document)
 
-    def patch(self, path: str, document: object) -> Any:
+    def patch(self, path: str, document: object, **query: Any) -> Any:
         """Change parts of what is at `path`."""
-        return self._json("PATCH", path, document)
+        return self._json("PATCH", with_query(path, query), document)
 
     def delete(self, path: str) -> None:
         """Ask for what is at `path` to go."""

@@ -68,8 +68,9 @@ def configure(call: Call) -> Reply:
     if changes.get(schemas.SECRETS) is not None:
         raise errors.BadInput(f"{schemas.SECRETS} can't be a key of config, since it lists those that are secret")
     intents = call.services.intents.releases
-    release = intents.configure(call.caller, call.target.id, changes, secret, environments.chosen(call))
-    return Reply(202, {"release": release.number if release else None})
+    environment = environments.chosen(call)
+    release = intents.configure(call.caller, call.target.id, changes, secret, environment)
+    return Reply(202, {"release": release.number if release else None, "environment": environment})
 
 
 def events(call: Call) -> Reply:
