@@ -98,6 +98,10 @@ APPS = [
     ),
     cfg.IntOpt("drain_seconds", default=10, help="Requests in flight on an old release may take this long."),
     cfg.IntOpt("build_seconds", default=1800, help="A build may take this long."),
+    cfg.IntOpt(
+        "stage_seconds", default=600, min=1, help="A release stage may take this long. Raise it for long migrations."
+    ),
+    cfg.IntOpt("job_seconds", default=86400, min=1, help="A one-off command or a scheduled one may take this long."),
     cfg.StrOpt("domain", default="localhost", help="Applications are served at APP.PROJECT.DOMAIN."),
     cfg.IntOpt("max_per_project", default=100, help="Applications that one project may have."),
     cfg.IntOpt(

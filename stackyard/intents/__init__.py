@@ -13,6 +13,7 @@ from stackyard.intents.applications import Applications
 from stackyard.intents.builds import Builds
 from stackyard.intents.clusters import Clusters
 from stackyard.intents.deployments import Deployments
+from stackyard.intents.jobs import Jobs
 from stackyard.intents.nodegroups import NodeGroups
 from stackyard.intents.quotas import Quotas
 from stackyard.intents.releases import Releases
@@ -40,6 +41,7 @@ class Intents:
     builds: Builds
     releases: Releases
     deployments: Deployments
+    jobs: Jobs
 
     @classmethod
     def of(cls, store: Store, secrets: Secrets, rules: Rules) -> Intents:
@@ -55,4 +57,5 @@ class Intents:
             builds=Builds(store, secrets, rules),
             releases=Releases(store, secrets, rules),
             deployments=Deployments(store),
+            jobs=Jobs(store, rules),
         )

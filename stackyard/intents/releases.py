@@ -60,7 +60,13 @@ class Releases:
             if old.environment != environment:
                 return self._promote(tx, deployment, old)
             return self._add(
-                tx, deployment, old, f"rollback to release {old.number}", config=old.config, secret_keys=old.secret_keys
+                tx,
+                deployment,
+                old,
+                f"rollback to release {old.number}",
+                config=old.config,
+                secret_keys=old.secret_keys,
+                skips=True,
             )
 
     def promote(self, caller: Caller, ident: str, source: str | None, environment: str) -> Release:
@@ -130,7 +136,9 @@ class Releases:
         summary = f"promote release {old.number} of {old.environment}"
         return self._add(tx, to, old, summary, config=to.config, secret_keys=to.secret_keys)
 
-    def _add(self, tx: Transaction, to: Deployment, old: Release, summary: str, **fields: object) -> Release:
+    def _add(
+        self, tx: Transaction, to: Deployment, old: Release, summary: str, *, skips: bool = False, **fields: object
+    ) -> Release:
         """Write a release like an old one but for config and secret keys, and ask the environment for it."""
         number = tx.releases.next_number(to.app_id)
         release = dataclasses.replace(
@@ -139,6 +147,7 @@ class Releases:
             number=number,
             environment=to.environment,
             summary=summary,
+            skips_stage=skips,
             created_at=utcnow(),
             **fields,  # type: ignore[arg-type]
         )

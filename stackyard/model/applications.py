@@ -47,6 +47,7 @@ class BuildSpec:
     """Where a service's image is made from; `dockerfile` None lets a language pack decide.
 
     `folders` are those that volumes are mounted on: a language pack makes them, owned by the application's user.
+    `buildpacks` are git URLs (with #revision where wanted) of third-party buildpacks, in the order in which they build.
     """
 
     context: str = "."
@@ -54,6 +55,7 @@ class BuildSpec:
     args: dict[str, str] = dataclasses.field(default_factory=dict)
     target: str | None = None
     folders: tuple[str, ...] = ()
+    buildpacks: tuple[str, ...] = ()
 
 
 class Stage(enum.StrEnum):
@@ -123,7 +125,8 @@ class Application(Record):
 class Release:
     """Immutable: services by image digest plus config, numbered per application from 1, made for one environment.
 
-    `secret_keys` are the keys of `config` whose values are never shown.
+    `secret_keys` are the keys of `config` whose values are never shown. A rollback `skips_stage`: the release stage has
+    run when the release was new.
     """
 
     id: str = dataclasses.field(default_factory=new_id)
@@ -137,7 +140,19 @@ class Release:
     build_id: str | None = None
     revision: str = ""
     summary: str = ""
+    skips_stage: bool = False
     created_at: datetime.datetime = dataclasses.field(default_factory=utcnow)
+
+
+@dataclasses.dataclass(frozen=True)
+class Maintenance:
+    """What is answered (503) instead of an application: `text` plainly, `page` (HTML) to browsers.
+
+    An empty `page` is made of the text.
+    """
+
+    text: str = ""
+    page: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from stackyard.model.records import Record
 
 _NAMES = uuid.UUID("5f0c1a52-7f3b-5d0e-8f58-0c3b1d1f7e21")
 HISTORY = 50
-"""So many jobs of an application are remembered."""
+"""So many jobs of each kind are remembered of an application."""
 OUTPUTS = 5
 """So many ended jobs of an application keep their containers, and with them their output; each for an hour."""
 

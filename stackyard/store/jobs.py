@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import collections
 import time
 from collections.abc import Sequence
 
@@ -51,12 +52,13 @@ class Jobs(Scheduled[Job], Numbered[Job]):
         self.connection.execute(self.table.update().where(self.table.c.id.in_(old)).values(due=time.time()))
 
     def _trim(self, app_id: str) -> None:
-        """Forget what is beyond the history, but for the newest of each schedule: it tells when that ran last."""
+        """Forget what is beyond the history of its kind, but for the newest of each schedule: it tells the last time."""
         kept: set[tuple[str, str]] = set()
-        for place, job in enumerate(self.newest(app_id, 2 * HISTORY)):
+        counts: collections.Counter[Kind] = collections.Counter()
+        for job in self.newest(app_id, 5 * HISTORY):
             key = (job.deployment_id, job.service)
             last = job.kind is Kind.CRON and key not in kept
-            if job.kind is Kind.CRON:
-                kept.add(key)
-            if place >= HISTORY and not last and job.phase.value in ENDED and job.observed.cleared:
+            counts[job.kind] += 1
+            kept.add(key)
+            if counts[job.kind] > HISTORY and not last and job.phase.value in ENDED and job.observed.cleared:
                 self.delete(job.id)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs that a caller asks for: one-off commands, and the history of all jobs. Called by the application API."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from stackyard.intents.applications import nothing_yet
+from stackyard.intents.deployments import environment_of
+from stackyard.intents.rules import Rules, living, within
+from stackyard.model import errors
+from stackyard.model.applications import PRODUCTION, Application, Release, Service
+from stackyard.model.jobs import Job, Kind
+from stackyard.model.phase import Phase, Trigger
+from stackyard.model.records import Caller, new_id
+from stackyard.store import Store
+
+UNFINISHED = 20
+"""So many one-off commands of an application may be under way."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """What a caller wants to run: `service` names whose image, config and volumes ("": the main one's).
+
+    An `attached` one begins when somebody attaches to it, and ends when that connection breaks.
+    """
+
+    words: tuple[str, ...]
+    service: str = ""
+    terminal: bool = False
+    attached: bool = False
+
+
+class Jobs:
+    """Intents on jobs."""
+
+    def __init__(self, store: Store, rules: Rules) -> None:
+        self.store = store
+        self.rules = rules
+
+    def list(self, app: Application, environment: str | None = None) -> Sequence[Job]:
+        """Return the newest jobs of an application (or of one of its environments), newest first."""
+        with self.store.reading() as tx:
+            found = tx.jobs.newest(app.id)
+        return [job for job in found if environment in (None, job.environment)]
+
+    def find(self, app: Application, ident: str) -> Job:
+        """Return a job by number or id; raises NotFound."""
+        with self.store.reading() as tx:
+            return tx.jobs.meant(app.id, ident, "job")
+
+    def run(self, caller: Caller, ident: str, command: Command, environment: str = PRODUCTION) -> Job:
+        """Write a job of the release that serves; raises Conflict before there is one, BadInput for no service."""
+        with self.store.transaction() as tx:
+            app = living(tx, caller, ident)
+            deployment = environment_of(tx, app, environment)
+            if deployment.serving < 1:
+                raise errors.Conflict(nothing_yet(app, deployment))
+            if len([job for job in tx.jobs.unfinished(app.id) if job.kind is Kind.RUN]) >= UNFINISHED:
+                raise errors.Conflict(f"{UNFINISHED} commands of {app.name} are under way, which is the limit")
+            release = tx.releases.number(app.id, deployment.serving)
+            number = tx.jobs.next_number(app.id)
+            job = Job(
+                id=new_id(),
+                project_id=app.project_id,
+                name=f"run.{number}",
+                app_id=app.id,
+                number=number,
+                deployment_id=deployment.id,
+                environment=environment,
+                kind=Kind.RUN,
+                release=release.number,
+                service=_service(release, command.service).name,
+                command=command.words,
+                terminal=command.terminal,
+                attached=command.attached,
+                deadline=within(self.rules.job_seconds),
+            )
+            return tx.jobs.insert(job)
+
+    def stop(self, job: Job, reason: str) -> None:
+        """Ask for a job to end; one that has ended stays as it is."""
+        with self.store.transaction() as tx:
+            current = tx.jobs.get(job.id)
+            if current.phase is Phase.CREATING and not current.stop:
+                tx.jobs.change(current, Trigger.CHANGE, reason, deadline=current.deadline, stop=reason)
+
+    def nudge(self, job: Job) -> None:
+        """Have a job looked at now."""
+        with self.store.transaction() as tx:
+            tx.jobs.nudge(job.id)
+
+
+def _service(release: Release, name: str) -> Service:
+    """Return the service that is meant; without a name `web`, else the first that was built of the pushed code."""
+    services = release.spec.services
+    if not name:
+        ours = [service for service in services if service.build] or list(services)
+        return next((service for service in ours if service.name == "web"), ours[0])
+    found = next((service for service in services if service.name == name), None)
+    if found is None:
+        known = ", ".join(service.name for service in services)
+        raise errors.BadInput(f"there is no service '{name[:63]}'; there are: {known}")
+    return found
