@@ -43,6 +43,7 @@ TRANSITIONS: dict[tuple[Phase, Trigger], Phase] = {
     (_C, Trigger.CHANGE): _C,  # the worker simply plans for the newest intent
     (_R, Trigger.CHANGE): _U,  # the user changed the intent
     (_R, Trigger.REACHED): _R,  # a periodic look found nothing to do
+    (_R, Trigger.GAVE_UP): _UF,  # a release that was ready failed so soon that the one before it serves again
     (_R, Trigger.DELETE): _D,
     (_U, Trigger.CHANGE): _U,
     (_U, Trigger.REACHED): _R,
@@ -53,6 +54,7 @@ TRANSITIONS: dict[tuple[Phase, Trigger], Phase] = {
     (_UF, Trigger.CHANGE): _U,
     (_UF, Trigger.DELETE): _D,
     (_UF, Trigger.REACHED): _UF,  # reality was restored; the failed wish stays visible
+    (_UF, Trigger.GAVE_UP): _UF,  # what was gone back to had not been proved either
     (_D, Trigger.DELETE): _D,  # asking twice is fine
     (_D, Trigger.REACHED): Phase.GONE,  # nothing is left: the row goes too
     (_D, Trigger.GAVE_UP): _DF,

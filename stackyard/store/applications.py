@@ -7,11 +7,12 @@ import dataclasses
 
 import sqlalchemy as sa
 
+from stackyard.model import phase
 from stackyard.model.applications import PRODUCTION, Application, Deployment, Release
+from stackyard.model.records import utcnow
 from stackyard.store import tables
 from stackyard.store.mapping import mapper
 from stackyard.store.records import Numbered, Scheduled
-
 
 OBSERVED = frozenset({"serving", "pins", "switched_at", "former", "served_at", "looping"})
 
@@ -60,6 +61,18 @@ class Deployments(Scheduled[Deployment]):
         That is the order in which they were made, with production at the end.
         """
         return sorted(self.list(app_id=app_id), key=lambda each: each.environment == PRODUCTION)
+
+    def take_back(self, deployment: Deployment, release: int, reason: str) -> None:
+        """Ask for an earlier release, because the one that serves has failed after all."""
+        now = phase.after(deployment.phase, phase.Trigger.GAVE_UP)
+        values = {
+            "intent": self.mapper.document("intent", dataclasses.replace(deployment, release=release)),
+            "phase": now.value,
+            "status_reason": reason,
+            "deadline": None,
+            "updated_at": utcnow(),
+        }
+        self.connection.execute(self.table.update().where(self.table.c.id == deployment.id).values(**values))
 
     def go_back(self, deployment: Deployment) -> None:
         """Ask for the release that serves again, unless the wish has changed since `deployment` was read."""

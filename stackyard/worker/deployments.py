@@ -20,6 +20,7 @@ from stackyard.model.plan import deployments as steps
 from stackyard.model.ports import ClusterAccess, Router, Run, RunSeen, Secrets, Workloads
 from stackyard.store import Store, Transaction
 from stackyard.store.applications import Deployments as Rows
+from stackyard.worker import aftercare
 from stackyard.worker.reconciler import Change, Passive
 
 TAIL_LINES = 15
@@ -27,10 +28,14 @@ TAIL_LINES = 15
 
 @dataclasses.dataclass(frozen=True)
 class Places:
-    """Where applications are found: `domain` of their hosts, how long old replicas may take to finish."""
+    """Where applications are found: `domain` of their hosts, how long old replicas may take to finish.
+
+    A release that fails within `proving_seconds` of its beginning is taken back.
+    """
 
     domain: str
     drain_seconds: float
+    proving_seconds: float = 30.0
 
 
 class Deployments(Passive):
@@ -53,7 +58,10 @@ class Deployments(Passive):
             steps.RemoveRoute: self._remove_route,
             steps.RemoveRuns: self._remove_runs,
             steps.Fail: self._fail,
+            steps.ReplaceReplica: self._replace,
+            steps.TakeBack: self._take_back,
         }
+        self.last_lines = aftercare.LastLines()
 
     def rows(self, tx: Transaction) -> Rows:
         """Return the repository of deployments."""
@@ -81,11 +89,21 @@ class Deployments(Passive):
             nodes=tuple(node.name for node in workers or ready),
             kept=frozenset(node.name for node in kept),
             now=time.time(),
+            last_lines=self.last_lines.of(access, runs, time.time(), self._teller(record)),
         )
 
     def plan(self, record: Deployment, seen: steps.Seen) -> Sequence[Action]:
         """Ask the planner."""
         return steps.plan_deployment(record, self.wish(record), seen)
+
+    def note(self, record: Deployment, seen: steps.Seen, _plan: Sequence[Action]) -> Change[Deployment]:
+        """Note which services keep restarting."""
+        return aftercare.noted(record, self.wish(record), seen) if record.looping or seen.last_lines else Change(record)
+
+    def pause(self, record: Deployment, usual: float) -> float:
+        """Look again soon while a release has still to prove itself."""
+        proving = steps.proving(record, steps.Wish(proving_seconds=self.places.proving_seconds), time.time())
+        return min(aftercare.PROVING_LOOK_SECONDS, usual) if proving else usual
 
     def act(self, action: Action, record: Deployment, seen: steps.Seen) -> Change[Deployment] | None:
         """Perform one action."""
@@ -127,7 +145,7 @@ class Deployments(Passive):
         configured = [service for service in services if service.build] or services
         runs = tuple(_run(record, release, service, config if service in configured else {}) for service in services)
         hosts = self._hosts(self._base(app, record), release.spec.services)
-        return steps.Wish(runs, hosts, self.places.drain_seconds)
+        return steps.Wish(runs, hosts, self.places.drain_seconds, self.places.proving_seconds)
 
     @property
     def secrets(self) -> Secrets:
@@ -195,8 +213,23 @@ class Deployments(Passive):
         def tell_builds(tx: Transaction) -> None:
             tx.builds.nudge_unfinished(record.app_id)
 
-        changed = dataclasses.replace(record, serving=action.release)
+        changed = aftercare.serve(record, action.release, time.time())
         return Change(changed, ("serving", f"release {action.release} serves"), tell_builds)
+
+    def _replace(self, record: Deployment, action: steps.ReplaceReplica) -> Change[Deployment]:
+        return aftercare.replace(self.workloads, self._must_access(record), record, action)
+
+    def _take_back(self, record: Deployment, action: steps.TakeBack) -> Change[Deployment]:
+        tail = self._teller(record)(self._must_access(record), action.run, TAIL_LINES)
+        return aftercare.take_back(record, action, tail)
+
+    def _teller(self, record: Deployment) -> aftercare.Tail:
+        """Return what reads the last lines of a run without the secrets in them."""
+
+        def tail(access: ClusterAccess, run: str, lines: int) -> str:
+            return mask(self.workloads.tail(access, run, lines), self._secret_values(record))
+
+        return tail
 
     def _stop(self, record: Deployment, action: steps.StopRun) -> Change[Deployment]:
         self.workloads.stop(self._must_access(record), action.run.name)

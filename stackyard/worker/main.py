@@ -34,7 +34,7 @@ def reconcilers(parts: assembly.Parts) -> list[Reconciler[Any, Any]]:
     """Return the loops of all nouns, those first that users wait for most."""
     options = parts.options
     apps, worker = options.apps, options.worker
-    places = Places(apps.domain, apps.drain_seconds)
+    places = Places(apps.domain, apps.drain_seconds, apps.proving_seconds)
     workshop = Workshop(parts.folder / "trees", apps.ready_seconds)
     nouns: list[Noun[Any, Any]] = [
         Deployments(parts.store, parts.workloads, parts.router, parts.authorities, places),

@@ -75,6 +75,9 @@ class Noun(Protocol[R, S]):
     def wait(self, record: R, action: Wait) -> None:
         """Wait for a change of the world, at most `action.seconds`."""
 
+    def pause(self, record: R, usual: float) -> float:
+        """Return after how many seconds a finished object is to be looked at again; `usual` for most."""
+
     def removed(self, record: R, tx: Transaction) -> None:
         """Write what the end of the object means for others."""
 
@@ -210,7 +213,7 @@ class Reconciler(Generic[R, S]):
             self.leases.save(lease, done, Trigger.REACHED, ("reached", f"{record.name} is ready"), reached.also)
         elif done != record:
             self.leases.save(lease, done)
-        return self.look_seconds
+        return self.noun.pause(done, self.look_seconds)
 
 
 class Passive:
@@ -239,6 +242,10 @@ class Passive:
     def wait(self, _record: Any, action: Wait) -> None:
         """Sleep."""
         time.sleep(action.seconds)
+
+    def pause(self, _record: Any, usual: float) -> float:
+        """Look now and then."""
+        return usual
 
     def removed(self, record: Any, tx: Transaction) -> None:
         """Leave no trace but history."""

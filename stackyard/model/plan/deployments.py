@@ -7,11 +7,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from stackyard.model.applications import Deployment
-from stackyard.model.phase import ENDING
-from stackyard.model.plan import Action, Wait
+from stackyard.model.phase import ENDING, Phase
+from stackyard.model.plan import Action, Wait, restarts
 from stackyard.model.ports import Replica, Run, RunSeen
 
 CRASHES = 3
+LOOP_LOOK_SECONDS = 5.0
 CLEARED = -1
 """Value of `serving` that tells that runs, networks and volumes have been removed."""
 
@@ -23,6 +24,7 @@ class Seen:
     `routes` has for each of the application's hosts the servers that take new requests; `busy` the names
     of replicas that still finish requests; `nodes` the names of nodes that can run something now, `kept` those that
     the cluster has or will have again: what their volumes hold is not lost while they are down or being replaced.
+    `last_lines` has, by name of a run that keeps restarting, the last that its newest ended replica wrote.
     """
 
     runs: tuple[RunSeen, ...] = ()
@@ -31,15 +33,20 @@ class Seen:
     nodes: tuple[str, ...] = ()
     kept: frozenset[str] = frozenset()
     now: float = 0
+    last_lines: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
 class Wish:
-    """What a release asks for: its runs in dependency order, and the service that each host name leads to."""
+    """What a release asks for: its runs in dependency order, and the service that each host name leads to.
+
+    For `proving_seconds` after it began to serve, a release whose replicas keep failing is taken back.
+    """
 
     runs: tuple[Run, ...] = ()
     hosts: Mapping[str, str] = dataclasses.field(default_factory=dict)
     drain_seconds: float = 10
+    proving_seconds: float = 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +106,27 @@ class StopRun(Action):
 
 
 @dataclasses.dataclass(frozen=True)
+class ReplaceReplica(Action):
+    """Stop a replica that fails its check over the network, which no engine sees; another one takes its place."""
+
+    replica: Replica
+
+    def describe(self) -> str:
+        """Return which, and why."""
+        asked = self.replica
+        return f"replacing {asked.service}.{asked.slot}, which is unhealthy: {asked.reason or 'its check fails'}"
+
+
+@dataclasses.dataclass(frozen=True)
+class TakeBack(Action):
+    """Ask for the release that served before: the one that serves was ready, and then failed."""
+
+    release: int
+    run: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
 class RemoveRoute(Action):
     """Answer for a host no longer."""
 
@@ -126,10 +154,12 @@ def plan_deployment(deployment: Deployment, wish: Wish, seen: Seen) -> list[Acti
     return (
         _plan_dead(seen)
         or _plan_pins(deployment, wish, seen)
+        or _plan_aftercare(deployment, wish, seen)
         or _plan_runs(deployment, wish, seen)
         or _plan_routes(wish, seen)
         or _plan_serving(deployment)
         or _plan_old(deployment, wish, seen)
+        or _plan_loops(deployment, wish, seen)
     )
 
 
@@ -146,6 +176,66 @@ def _plan_dead(seen: Seen) -> list[Action]:
         if left and len(left) < len(servers):
             return [SwitchRoute(host, left)]
     return []
+
+
+def proving(deployment: Deployment, wish: Wish, now: float) -> bool:
+    """Tell whether the release that serves may still be taken back for the one before it."""
+    serves = deployment.serving == deployment.release
+    return serves and deployment.former > 0 and now - deployment.served_at < wish.proving_seconds
+
+
+def looping(wish: Wish, seen: Seen) -> dict[str, str]:
+    """Return in words, by service, which runs keep restarting and why."""
+    by_name = {run.name: run for run in seen.runs}
+    there = [by_name[run.name] for run in wish.runs if run.name in by_name]
+    words = {run.service: restarts.loop(run, seen.now, seen.last_lines.get(run.name, "")) for run in there}
+    return {service: said for service, said in words.items() if said}
+
+
+def _plan_aftercare(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
+    """Look after what serves: take a release back that lied, replace the ill, lead requests to all that are ready."""
+    if deployment.serving != deployment.release:
+        return []
+    return _plan_back(deployment, wish, seen) or _plan_ill(wish, seen) or _plan_routes(wish, seen)
+
+
+def _plan_back(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
+    if not proving(deployment, wish, seen.now):
+        return []
+    wanted = {run.name for run in wish.runs}
+    for run in seen.runs:
+        # What runs on from the release before has been proved.
+        reason = _lied(run, deployment.served_at) if run.name in wanted and run.release == deployment.serving else ""
+        if reason:
+            return [TakeBack(deployment.former, run.name, f"{run.service} {reason}")]
+    return []
+
+
+def _lied(run: RunSeen, since: float) -> str:
+    """Return what became of a run that was ready, if it failed for more than a moment."""
+    stopped = restarts.stops(run, since)
+    if restarts.repeated(stopped):
+        return f"keeps stopping: {stopped[0].reason}"
+    unhealthy = [task for task in run.tasks if task.state == "unhealthy"]
+    return f"became unhealthy: {unhealthy[0].reason or 'its health check fails'}" if unhealthy else ""
+
+
+def _plan_ill(wish: Wish, seen: Seen) -> list[Action]:
+    by_name = {run.name: run for run in seen.runs}
+    for run in wish.runs:
+        check, there = run.service.healthcheck, by_name.get(run.name)
+        if check and (check.http or check.tcp) and there:
+            ill: list[Action] = [ReplaceReplica(task) for task in there.tasks if task.state == "unhealthy"]
+            if ill:
+                return ill
+    return []
+
+
+def _plan_loops(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
+    """Say of what serves that it keeps restarting, for as long as it does."""
+    words = looping(wish, seen) if deployment.phase is Phase.READY else {}
+    said = "; ".join(f"{service} is {text}" for service, text in words.items())
+    return [Wait(said, LOOP_LOOK_SECONDS, nudged=True)] if said else []
 
 
 def _plan_pins(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
@@ -170,7 +260,7 @@ def _plan_runs(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
             return _plan_start(run, seen)
         if there.replicas != run.replicas:
             return [StartRun(run)]
-        waiting = _plan_ready(deployment, run, there)
+        waiting = _plan_ready(deployment, run, there, seen)
         if waiting:
             return waiting
     return []
@@ -182,7 +272,7 @@ def _plan_start(run: Run, seen: Seen) -> list[Action]:
     return [StopRun(old[0])] if old else [StartRun(run)]
 
 
-def _plan_ready(deployment: Deployment, run: Run, there: RunSeen) -> list[Action]:
+def _plan_ready(deployment: Deployment, run: Run, there: RunSeen, seen: Seen) -> list[Action]:
     if len(ready(there)) >= run.replicas:
         return []
     # What serves already is left to the engine's own restarts; only a new run is judged.
@@ -190,7 +280,16 @@ def _plan_ready(deployment: Deployment, run: Run, there: RunSeen) -> list[Action
         failed = _hopeless(there)
         if failed:
             return [Fail(there.name, there.service, failed)]
-    return [Wait(f"waiting for {there.service}: {len(ready(there))} of {run.replicas} ready")]
+    loop = restarts.loop(there, seen.now, seen.last_lines.get(there.name, ""))
+    if loop:
+        return [Wait(f"{there.service} is {loop}", LOOP_LOOK_SECONDS, nudged=deployment.phase is Phase.READY)]
+    return [Wait(f"waiting for {there.service}: {len(ready(there))} of {run.replicas} ready{_lack(there)}")]
+
+
+def _lack(run: RunSeen) -> str:
+    """Return what a replica says that it waits for, in brackets."""
+    said = next((task.reason for task in run.tasks if task.state in ("pending", "starting") and task.reason), "")
+    return f" ({said})" if said else ""
 
 
 def _hopeless(run: RunSeen) -> str:
@@ -214,7 +313,8 @@ def _plan_routes(wish: Wish, seen: Seen) -> list[Action]:
     wanted = {run.service.name: run for run in wish.runs}
     for host, service in wish.hosts.items():
         run = wanted[service]
-        servers = {task.id: task.endpoint for task in ready(by_name[run.name]) if task.endpoint}
+        there = ready(by_name[run.name]) if run.name in by_name else []
+        servers = {task.id: task.endpoint for task in there if task.endpoint}
         current = seen.routes.get(host, {})
         if servers and dict(current) != servers:
             return [SwitchRoute(host, servers, leaves_old=bool(current.keys() - servers.keys()))]
