@@ -274,6 +274,12 @@ class Workloads(Protocol):
     def runs(self, access: ClusterAccess, app_id: str) -> list[RunSeen]:
         """Return what runs for the application, with its replicas."""
 
+    def glance(self, access: ClusterAccess, app_id: str, *, usage: bool = False) -> list[RunSeen]:
+        """Return what `runs` does, for people: nodes that do not answer soon make replicas unknown, not an error.
+
+        With `usage`, also what each replica uses of CPU and memory.
+        """
+
     def start(self, access: ClusterAccess, run: Run) -> None:
         """Start the run (network and volumes included) or bring it to `run.replicas`."""
 

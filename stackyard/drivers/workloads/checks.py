@@ -62,6 +62,7 @@ class _Target:
     failures: int = 0
     words: str = ""
     busy: bool = False
+    known: bool = False
     seen: float = dataclasses.field(default_factory=time.monotonic)
 
     def state(self) -> str:
@@ -72,6 +73,7 @@ class _Target:
 
     def note(self, words: str) -> None:
         """Take the outcome of a check: what is wrong, or nothing."""
+        self.known = True
         self.words = words
         self.passed = self.passed or not words
         self.failures = self.failures + 1 if words else 0
@@ -107,16 +109,29 @@ class Checks:
             self._targets.clear()
             self._bell.notify_all()
 
-    def judge(self, app: str, containers: Sequence[Container]) -> list[Container]:
-        """Return all containers of an application, those that run and are checked here with their state and words."""
+    def judge(self, app: str, containers: Sequence[Container], patience: float = 0) -> list[Container]:
+        """Return all containers of an application, those that run and are checked here with their state and words.
+
+        Those not asked before are waited for, up to `patience` seconds.
+        """
+        there = {each.listed["Id"] for each in containers}
         with self._bell:
-            self._forget(app, {each.listed["Id"] for each in containers})
+            self._forget(app, there)
             found = [self._judged(app, each) for each in containers]
-            self._bell.notify_all()
-            if self._targets and (self._thread is None or not self._thread.is_alive()) and not self._closed:
-                self._thread = threading.Thread(target=self._run, name="checks", daemon=True)
-                self._thread.start()
+            self._begin()
+            if patience and not self._known(there):
+                self._bell.wait_for(lambda: self._known(there), patience)
+                found = [self._judged(app, each) for each in containers]
         return found
+
+    def _begin(self) -> None:
+        self._bell.notify_all()
+        if self._targets and (self._thread is None or not self._thread.is_alive()) and not self._closed:
+            self._thread = threading.Thread(target=self._run, name="checks", daemon=True)
+            self._thread.start()
+
+    def _known(self, there: set[str]) -> bool:
+        return all(target.known for key, target in self._targets.items() if key in there)
 
     def _judged(self, app: str, container: Container) -> Container:
         check, endpoint = of(container.labels), observe.endpoint_of(container)

@@ -78,6 +78,20 @@ class FakeWorkloads:
             self._looked.changes = self._changes
             return [self._seen(run) for _, run in sorted(self._runs.items()) if run.app_id == app_id]
 
+    def glance(self, access: ClusterAccess, app_id: str, *, usage: bool = False) -> list[RunSeen]:
+        """Return what runs; every running replica uses half a core and 20 MiB."""
+        with self._bell:
+            seen = [self._seen(run) for _, run in sorted(self._runs.items()) if run.app_id == app_id]
+        return [dataclasses.replace(run, tasks=tuple(self._glanced(task, usage) for task in run.tasks)) for run in seen]
+
+    def _glanced(self, task: Replica, usage: bool) -> Replica:
+        if task.node in self.silent:
+            return dataclasses.replace(task, state="unknown", reason=f"node {task.node} does not answer")
+        limit = self._runs[task.run].service.memory_bytes
+        if not usage or task.state != "running":
+            return task
+        return dataclasses.replace(task, cpu=0.5, memory=20 << 20, memory_limit=limit)
+
     def start(self, access: ClusterAccess, run: Run) -> None:
         """Start the run or bring it to `run.replicas`."""
         self._reach(access)

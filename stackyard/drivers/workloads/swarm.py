@@ -36,12 +36,14 @@ from stackyard.drivers.workloads.resources import (
 )
 from stackyard.drivers.workloads.roll import Roll
 from stackyard.drivers.workloads.sources import read, read_all
+from stackyard.drivers.workloads.usage import Glances
 from stackyard.model import errors
 from stackyard.model.logs import Checkpoint, LogLine
 from stackyard.model.ports import ClusterAccess, Registry, Replica, Run, RunSeen
 
 SETTLE_SECONDS = 10.0
 CONVERGE_SECONDS = 0.5
+FIRST_CHECK_SECONDS = 0.3
 STOPPED_AT_ONCE = 16
 
 
@@ -54,6 +56,7 @@ class SwarmWorkloads:
         self._reach = Reach()
         self._probes = Probes()
         self._checks = Checks(lambda app_id: self._hub.tell(app_id, CHECKED))
+        self._glances = Glances(self._reach, lambda app_id, found: self._checks.judge(app_id, found, FIRST_CHECK_SECONDS))
         self._rolls: dict[str, Roll] = {}
         self._looked = threading.local()
 
@@ -76,6 +79,10 @@ class SwarmWorkloads:
         told, containers, down = self._reach.survey(access, ask, lambda engine: listed(engine, replicas))
         judged = self._checks.judge(app_id, self._probes.prove(flat(containers)))
         return observe.runs(*told, judged, down, time.time())
+
+    def glance(self, access: ClusterAccess, app_id: str, *, usage: bool = False) -> list[RunSeen]:
+        """Return what runs, for people: replicas on nodes that do not answer soon are unknown."""
+        return self._glances.of(access, app_id, usage=usage)
 
     def _present(self, access: ClusterAccess, *labels: str) -> list[Container]:
         """Return the containers with these labels."""
