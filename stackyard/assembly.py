@@ -17,8 +17,11 @@ import docker
 from oslo_config import cfg
 
 from stackyard.drivers.builders import Limits, StackCommand, TenantBuilder
+from stackyard.drivers.certificates.hosts import HostCertificates
 from stackyard.drivers.certificates.x509 import X509
 from stackyard.drivers.engines.swarm import SwarmEngine
+from stackyard.drivers.logs.files import FileLogStore
+from stackyard.drivers.logs.keeper import Bounds
 from stackyard.drivers.machines.docker import DockerMachines
 from stackyard.drivers.registries.distribution import DistributionRegistry, node_files
 from stackyard.drivers.routers.haproxy import HAProxyRouter
@@ -27,8 +30,20 @@ from stackyard.drivers.secrets.fernet import FernetSecrets
 from stackyard.drivers.sources.addresses import Gate
 from stackyard.drivers.sources.archives import SourceFolder
 from stackyard.drivers.sources.repositories import BareRepositories, Room
+from stackyard.drivers.workloads.jobs import SwarmJobs
 from stackyard.drivers.workloads.swarm import SwarmWorkloads
-from stackyard.model.ports import Engine, GitRepositories, Machines, Registry, Router, Secrets, Sources, Workloads
+from stackyard.model.ports import (
+    Engine,
+    GitRepositories,
+    Jobs,
+    LogStore,
+    Machines,
+    Registry,
+    Router,
+    Secrets,
+    Sources,
+    Workloads,
+)
 from stackyard.store import Store, Transaction
 from stackyard.store.leases import Leases
 from stackyard.store.records import Scheduled
@@ -51,8 +66,11 @@ class Parts:
     machines: Machines
     engine: Engine
     workloads: Workloads
+    jobs: Jobs
     registry: Registry
     router: Router
+    certificates: HostCertificates
+    logs: LogStore
     sources: Sources
     repositories: GitRepositories
     builder: TenantBuilder
@@ -82,11 +100,16 @@ def assemble(options: cfg.ConfigOpts) -> Parts:
         ),
         engine=SwarmEngine(),
         workloads=SwarmWorkloads(registry),
+        jobs=SwarmJobs(registry),
         registry=registry,
         router=HAProxyRouter(folder / "router"),
+        certificates=HostCertificates(folder / "certificates"),
+        logs=FileLogStore(folder / "logs", Bounds(options.logs.megabytes * 1024 * 1024, options.logs.days * 86400.0)),
         sources=sources,
         repositories=BareRepositories(folder / "repositories", sources, _room(options)),
-        builder=TenantBuilder(registry, limits=Limits(seconds=options.apps.build_seconds), stacks=STACKS),
+        builder=TenantBuilder(
+            registry, limits=Limits(seconds=options.apps.build_seconds), stacks=STACKS, checkout=sources.checkout
+        ),
     )
 
 

@@ -13,6 +13,7 @@ from stackyard.intents.applications import Applications
 from stackyard.intents.builds import Builds
 from stackyard.intents.clusters import Clusters
 from stackyard.intents.deployments import Deployments
+from stackyard.intents.domains import Domains
 from stackyard.intents.jobs import Jobs
 from stackyard.intents.nodegroups import NodeGroups
 from stackyard.intents.quotas import Quotas
@@ -39,6 +40,7 @@ class Intents:
     quotas: Quotas
     applications: Applications
     builds: Builds
+    domains: Domains
     releases: Releases
     deployments: Deployments
     jobs: Jobs
@@ -55,6 +57,7 @@ class Intents:
             quotas=Quotas(store, rules),
             applications=Applications(store, rules),
             builds=Builds(store, secrets, rules),
+            domains=Domains(store, secrets, rules),
             releases=Releases(store, secrets, rules),
             deployments=Deployments(store),
             jobs=Jobs(store, rules),

@@ -39,6 +39,7 @@ class Rules:
     max_applications: int = 100
     build_seconds: int = 1800
     ready_seconds: int = 60
+    domain: str = "localhost"
     job_seconds: int = 86400
 
     @classmethod
@@ -49,6 +50,7 @@ class Rules:
             max_applications=conf.apps.max_per_project,
             build_seconds=conf.apps.build_seconds,
             ready_seconds=conf.apps.ready_seconds,
+            domain=conf.apps.domain,
             job_seconds=conf.apps.job_seconds,
             offers=Offers(
                 images=offers.images(conf.machines.images),

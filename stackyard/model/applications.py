@@ -163,7 +163,7 @@ class Deployment(Record):
     environment that users set, of which the values of `secret_keys` are never shown; `scale` overrides replicas by
     service. `pins` says which node holds the volumes of a service; `switched_at` is when the router last left an old
     run. `former` is the release that served before (0: none to go back to), until `served_at`; `looping` names the
-    services that keep restarting.
+    services that keep restarting. In `maintenance` its hosts answer with that only.
     """
 
     app_id: str
@@ -179,6 +179,7 @@ class Deployment(Record):
     former: int = 0
     served_at: float = 0
     looping: tuple[str, ...] = ()
+    maintenance: Maintenance | None = None
 
     @property
     def workload_id(self) -> str:

@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import BinaryIO, Protocol, runtime_checkable
 
-from stackyard.model.applications import AppSpec, Service
+from stackyard.model.applications import AppSpec, Maintenance, Service
 from stackyard.model.logs import Checkpoint, LogLine
 
 Log = Callable[[str], None]
@@ -582,17 +582,6 @@ class Registry(Protocol):
 
 
 # --- routing and secrets -----------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True)
-class Maintenance:
-    """What is answered (503) instead of the application: `text` plainly, `page` (HTML) to browsers.
-
-    An empty `page` is made of the text.
-    """
-
-    text: str = ""
-    page: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

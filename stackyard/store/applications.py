@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import time
 
 import sqlalchemy as sa
 
@@ -62,6 +64,18 @@ class Deployments(Scheduled[Deployment]):
         """
         return sorted(self.list(app_id=app_id), key=lambda each: each.environment == PRODUCTION)
 
+    def adjust(self, deployment: Deployment, message: str, **fields: object) -> None:
+        """Change how an environment's hosts are answered for, and have it looked at; what is under way goes on.
+
+        The phase stays: an application that can't become ready can be put in maintenance all the same.
+        """
+        current = self._locked(deployment.id)
+        changed = dataclasses.replace(current, **fields, generation=current.generation + 1)  # type: ignore[arg-type]
+        values = {"intent": self.mapper.document("intent", changed), "generation": changed.generation}
+        values |= {"due": time.time(), "attempts": 0}
+        self.connection.execute(self.table.update().where(self.table.c.id == deployment.id).values(**values))
+        self.note(changed, "names", message)
+
     def take_back(self, deployment: Deployment, release: int, reason: str) -> None:
         """Ask for an earlier release, because the one that serves has failed after all."""
         now = phase.after(deployment.phase, phase.Trigger.GAVE_UP)
@@ -73,6 +87,13 @@ class Deployments(Scheduled[Deployment]):
             "updated_at": utcnow(),
         }
         self.connection.execute(self.table.update().where(self.table.c.id == deployment.id).values(**values))
+
+    def postpone(self, deployment_id: str, deadline: datetime.datetime) -> None:
+        """Give a change that is under way until then."""
+        table = self.table
+        under_way = table.c.phase.in_([each.value for each in phase.IN_PROGRESS])
+        where = (table.c.id == deployment_id, table.c.deadline.is_not(None), under_way)
+        self.connection.execute(table.update().where(*where).values(deadline=deadline))
 
     def go_back(self, deployment: Deployment) -> None:
         """Ask for the release that serves again, unless the wish has changed since `deployment` was read."""

@@ -9,19 +9,23 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from stackyard.drivers.certificates.hosts import HostCertificates
 from stackyard.drivers.secrets.authorities import Authorities
 from stackyard.model import errors
-from stackyard.model.applications import Application, Deployment, Release, Service, host_label
+from stackyard.model.applications import Application, Deployment, Release, Service, Stage
 from stackyard.model.clusters import MASTER, Cluster
 from stackyard.model.masking import mask
 from stackyard.model.phase import ENDING, Phase
 from stackyard.model.plan import Action, Wait
 from stackyard.model.plan import deployments as steps
+from stackyard.model.plan.stages import FailStage, StartStage
 from stackyard.model.ports import ClusterAccess, Router, Run, RunSeen, Secrets, Workloads
 from stackyard.store import Store, Transaction
 from stackyard.store.applications import Deployments as Rows
 from stackyard.worker import aftercare
 from stackyard.worker.reconciler import Change, Passive
+from stackyard.worker.routing import Routing
+from stackyard.worker.stages import Patience, Stages
 
 TAIL_LINES = 15
 
@@ -35,7 +39,9 @@ class Places:
 
     domain: str
     drain_seconds: float
+    patience: Patience = dataclasses.field(default_factory=Patience)
     proving_seconds: float = 30.0
+    certificates: HostCertificates | None = None
 
 
 class Deployments(Passive):
@@ -49,6 +55,8 @@ class Deployments(Passive):
         self.router = router
         self.authorities = authorities
         self.places = places
+        self.routing = Routing(store, router, authorities.secrets, places.domain, places.certificates)
+        self.stages = Stages(store, places.patience)
         self.actions: dict[type[Action], Callable[..., Change[Deployment] | None]] = {
             steps.PinService: self._pin,
             steps.StartRun: self._start,
@@ -58,6 +66,8 @@ class Deployments(Passive):
             steps.RemoveRoute: self._remove_route,
             steps.RemoveRuns: self._remove_runs,
             steps.Fail: self._fail,
+            StartStage: self.stages.start,
+            FailStage: self._fail_stage,
             steps.ReplaceReplica: self._replace,
             steps.TakeBack: self._take_back,
         }
@@ -68,16 +78,17 @@ class Deployments(Passive):
         return tx.deployments
 
     def idle(self, record: Deployment) -> bool:
-        """Look after all that ever ran, for a failed release leaves the one before it to be kept running."""
-        return record.release == 0 and record.phase is Phase.READY
+        """Look after all: a failed release leaves another to be kept running, and names are to be answered for."""
+        return False
 
     def observe(self, record: Deployment) -> steps.Seen:
         """Look at runs, routes and nodes."""
         app, cluster = self._app(record), self._cluster(record)
-        routes = self._routes(self._base(app, record))
-        access = self._access(cluster)
-        if cluster is None or access is None:
-            return steps.Seen(routes=routes, now=time.time())
+        looked = self.routing.look(app, record)
+        routes, access = looked.routes, self._access(cluster)
+        untouched = record.release == 0 and record.phase is Phase.READY
+        if cluster is None or access is None or untouched:
+            return steps.Seen(routes=routes, told=looked.told, now=time.time())
         runs = tuple(self.workloads.runs(access, record.workload_id))
         kept = cluster.observed.nodes
         ready = [node for node in kept if node.state == "ready"]
@@ -89,6 +100,8 @@ class Deployments(Passive):
             nodes=tuple(node.name for node in workers or ready),
             kept=frozenset(node.name for node in kept),
             now=time.time(),
+            stages=self.stages.jobs(record),
+            told=looked.told,
             last_lines=self.last_lines.of(access, runs, time.time(), self._teller(record)),
         )
 
@@ -131,42 +144,31 @@ class Deployments(Passive):
         tx.applications.nudge(record.app_id)
 
     def wish(self, record: Deployment) -> steps.Wish:
-        """Return what the release asked for wants to run.
-
-        Config is for the code that was pushed: Redis beside it neither needs its secrets nor a restart for them.
-        """
-        if record.release == 0 or record.phase in ENDING:
+        """Return what the release asked for wants to run."""
+        if record.phase in ENDING:
             return steps.Wish(drain_seconds=self.places.drain_seconds)
+        if record.release == 0:
+            names = self.routing.names(self._app(record), record, (), ())
+            return steps.Wish(drain_seconds=self.places.drain_seconds, rules=names.rules)
         with self.store.reading() as tx:
             app = tx.applications.get(record.app_id)
             release = tx.releases.number(record.app_id, record.release)
-        config = json.loads(self.secrets.open(release.config)) if release.config else {}
-        services = release.spec.services
-        configured = [service for service in services if service.build] or services
-        runs = tuple(_run(record, release, service, config if service in configured else {}) for service in services)
-        hosts = self._hosts(self._base(app, record), release.spec.services)
-        return steps.Wish(runs, hosts, self.places.drain_seconds, self.places.proving_seconds)
+        services = [service for service in release.spec.services if service.stage is Stage.RUN]
+        runs = runs_of(self.secrets, record, release, services)
+        names = self.routing.names(app, record, services, runs)
+        return steps.Wish(
+            runs,
+            names.hosts,
+            self.places.drain_seconds,
+            self.stages.wanted(record),
+            self.places.proving_seconds,
+            names.rules,
+        )
 
     @property
     def secrets(self) -> Secrets:
         """Return what opens an application's config."""
         return self.authorities.secrets
-
-    def _base(self, app: Application, record: Deployment) -> str:
-        """Return the host name that an environment's main service has, and that those of the others end with."""
-        return f"{host_label(app.name, record.environment)}.{app.project_name}.{self.places.domain}"
-
-    def _hosts(self, base: str, services: Sequence[Service]) -> dict[str, str]:
-        """Return the service of each host: `web` (else the first) has the environment's own name."""
-        routed = [service.name for service in services if service.port]
-        if not routed:
-            return {}
-        main = "web" if "web" in routed else routed[0]
-        return {base if name == main else f"{name}.{base}": name for name in routed}
-
-    def _routes(self, base: str) -> dict[str, Mapping[str, str]]:
-        hosts = [host for host in self.router.hosts() if host == base or host.endswith(f".{base}")]
-        return {host: self.router.servers(host) for host in hosts}
 
     def _busy(self, routes: Mapping[str, Mapping[str, str]], runs: Sequence[RunSeen]) -> frozenset[str]:
         """Return replicas out of the route that still finish requests."""
@@ -205,9 +207,9 @@ class Deployments(Passive):
         return Change(record, ("started", action.describe()))
 
     def _switch(self, record: Deployment, action: steps.SwitchRoute) -> Change[Deployment]:
-        self.router.put(action.host, action.servers)
+        self.router.put(action.host, action.servers, action.route)
         switched = dataclasses.replace(record, switched_at=time.time()) if action.leaves_old else record
-        return Change(switched, ("routed", action.describe()))
+        return Change(switched, ("answered" if action.route else "routed", action.describe()))
 
     def _serve(self, record: Deployment, action: steps.Serve) -> Change[Deployment]:
         def tell_builds(tx: Transaction) -> None:
@@ -236,7 +238,7 @@ class Deployments(Passive):
         return Change(record, ("stopped", action.describe()))
 
     def _remove_route(self, record: Deployment, action: steps.RemoveRoute) -> Change[Deployment]:
-        self.router.remove(action.host)
+        self.routing.remove(record, action.host)
         return Change(record, ("unrouted", f"{action.host} is not routed any more"))
 
     def _remove_runs(self, record: Deployment, _action: object) -> Change[Deployment]:
@@ -251,12 +253,28 @@ class Deployments(Passive):
         tail = self.workloads.tail(self._must_access(record), action.run, TAIL_LINES)
         raise errors.GiveUp(mask(f"{action.reason}\n{tail}".rstrip(), self._secret_values(record)))
 
+    def _fail_stage(self, record: Deployment, action: FailStage) -> None:
+        raise errors.GiveUp(action.reason)
+
     def _secret_values(self, record: Deployment) -> list[str]:
         """Return what the containers of the release asked for must not tell."""
         with self.store.reading() as tx:
             release = tx.releases.number(record.app_id, record.release)
         config = json.loads(self.secrets.open(release.config)) if release.config and release.secret_keys else {}
         return [config[key] for key in release.secret_keys if key in config]
+
+
+def runs_of(secrets: Secrets, of: Deployment, release: Release, services: Sequence[Service]) -> tuple[Run, ...]:
+    """Return services of a release as they shall run in an environment, with its config in clear.
+
+    Config is for the code that was pushed: Redis beside it neither needs its secrets nor a restart for them.
+    """
+    config = json.loads(secrets.open(release.config)) if release.config else {}
+    configured = [service.name for service in release.spec.services if service.build]
+    everywhere = not configured
+    return tuple(
+        _run(of, release, service, config if everywhere or service.name in configured else {}) for service in services
+    )
 
 
 def _run(of: Deployment, release: Release, service: Service, config: Mapping[str, str]) -> Run:

@@ -21,10 +21,14 @@ from stackyard.store.wake import Ear
 from stackyard.worker.applications import Applications
 from stackyard.worker.builds import Builds, Workshop
 from stackyard.worker.clusters import Clusters
+from stackyard.worker.collector import Collector
+from stackyard.worker.cron import Cron
 from stackyard.worker.deployments import Deployments, Places
 from stackyard.worker.faults import Faults
 from stackyard.worker.heartbeat import Heartbeat
+from stackyard.worker.jobs import LOOK_SECONDS, Jobs
 from stackyard.worker.reconciler import Noun, Reconciler
+from stackyard.worker.stages import Patience
 from stackyard.worker.watch import Watch
 
 LOG = logging.getLogger(__name__)
@@ -34,7 +38,8 @@ def reconcilers(parts: assembly.Parts) -> list[Reconciler[Any, Any]]:
     """Return the loops of all nouns, those first that users wait for most."""
     options = parts.options
     apps, worker = options.apps, options.worker
-    places = Places(apps.domain, apps.drain_seconds, apps.proving_seconds)
+    patience = Patience(apps.stage_seconds, apps.ready_seconds)
+    places = Places(apps.domain, apps.drain_seconds, patience, apps.proving_seconds, parts.certificates)
     workshop = Workshop(parts.folder / "trees", apps.ready_seconds)
     nouns: list[Noun[Any, Any]] = [
         Deployments(parts.store, parts.workloads, parts.router, parts.authorities, places),
@@ -42,8 +47,10 @@ def reconcilers(parts: assembly.Parts) -> list[Reconciler[Any, Any]]:
         Clusters(parts.store, parts.machines, parts.engine, parts.registry, parts.authorities),
         Applications(parts.store, parts.registry, parts.sources, parts.repositories),
     ]
+    jobs = Jobs(parts.store, parts.jobs, parts.authorities, patience)
     faults = Faults(parts.bell.folder)
-    return [Reconciler(noun, parts.leases(noun.rows), worker.look_seconds, faults) for noun in nouns]
+    loops = [Reconciler(noun, parts.leases(noun.rows), worker.look_seconds, faults) for noun in nouns]
+    return [*loops, Reconciler(jobs, parts.leases(jobs.rows), LOOK_SECONDS, faults)]
 
 
 class Worker(cotyledon.Service):  # type: ignore[misc]
@@ -57,6 +64,8 @@ class Worker(cotyledon.Service):  # type: ignore[misc]
         self.reconcilers = reconcilers(self.parts)
         self.threads = self.parts.options.worker.threads
         self.stopping = threading.Event()
+        parts = self.parts
+        self.collector = Collector(parts.store, parts.authorities, parts.workloads, parts.logs)
         self.free = threading.Semaphore(self.threads)
         self.ear = Ear(self.parts.bell.folder)
 
@@ -65,7 +74,9 @@ class Worker(cotyledon.Service):  # type: ignore[misc]
         keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         keeper.start()
         Heartbeat(self.parts.store).start()
+        Cron(self.parts.store, self.parts.options.apps.job_seconds).start()
         Watch(self.parts.machines, self.parts.store).start()
+        self.collector.start()
         with concurrent.futures.ThreadPoolExecutor(self.threads, "work") as pool:
             while not self.stopping.is_set():
                 if not self._take(pool):
@@ -75,6 +86,7 @@ class Worker(cotyledon.Service):  # type: ignore[misc]
     def terminate(self) -> None:
         """Stop taking rows; those in hand are finished or left to the next worker. Called by cotyledon."""
         self.stopping.set()
+        self.collector.stop()
         self.ear.ring()
 
     def _take(self, pool: concurrent.futures.Executor) -> bool:

@@ -11,7 +11,8 @@ import html
 import re
 from collections.abc import Mapping
 
-from stackyard.model.ports import Maintenance, Route, TLSPair
+from stackyard.model.applications import Maintenance
+from stackyard.model.ports import Route, TLSPair
 
 PENDING = "pending"
 """The mark of a section that HAProxy has not taken up yet."""

@@ -7,9 +7,14 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from stackyard.model.applications import Deployment
+from stackyard.model.jobs import Job
 from stackyard.model.phase import ENDING, Phase
 from stackyard.model.plan import Action, Wait, restarts
-from stackyard.model.ports import Replica, Run, RunSeen
+from stackyard.model.plan.routes import RemoveRoute, SwitchRoute, plan_dead, plan_rules
+from stackyard.model.plan.stages import ReleaseStage, plan_stages
+from stackyard.model.ports import Replica, Route, Run, RunSeen, Told
+
+__all__ = ["RemoveRoute", "SwitchRoute"]  # callers find them here with all other actions
 
 CRASHES = 3
 LOOP_LOOK_SECONDS = 5.0
@@ -24,7 +29,8 @@ class Seen:
     `routes` has for each of the application's hosts the servers that take new requests; `busy` the names
     of replicas that still finish requests; `nodes` the names of nodes that can run something now, `kept` those that
     the cluster has or will have again: what their volumes hold is not lost while they are down or being replaced.
-    `last_lines` has, by name of a run that keeps restarting, the last that its newest ended replica wrote.
+    `stages` has the jobs of the release stage by service, `told` what the router was told of each host,
+    `last_lines`, by name of a run that keeps restarting, the last that its newest ended replica wrote.
     """
 
     runs: tuple[RunSeen, ...] = ()
@@ -33,20 +39,25 @@ class Seen:
     nodes: tuple[str, ...] = ()
     kept: frozenset[str] = frozenset()
     now: float = 0
+    stages: Mapping[str, Job] = dataclasses.field(default_factory=dict)
     last_lines: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    told: Mapping[str, Told] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
 class Wish:
     """What a release asks for: its runs in dependency order, and the service that each host name leads to.
 
+    `rules` say how hosts are answered for, those too that no service of the release has.
     For `proving_seconds` after it began to serve, a release whose replicas keep failing is taken back.
     """
 
     runs: tuple[Run, ...] = ()
     hosts: Mapping[str, str] = dataclasses.field(default_factory=dict)
     drain_seconds: float = 10
+    stages: tuple[ReleaseStage, ...] = ()
     proving_seconds: float = 30
+    rules: Mapping[str, Route] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,19 +83,6 @@ class StartRun(Action):
     def describe(self) -> str:
         """Return which."""
         return f"starting {self.run.service.name} × {self.run.replicas}"
-
-
-@dataclasses.dataclass(frozen=True)
-class SwitchRoute(Action):
-    """Lead new requests for a host to these replicas only (name → address:port)."""
-
-    host: str
-    servers: Mapping[str, str]
-    leaves_old: bool = False
-
-    def describe(self) -> str:
-        """Return what is routed where."""
-        return f"routing {self.host} to {len(self.servers)} replicas"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,13 +125,6 @@ class TakeBack(Action):
 
 
 @dataclasses.dataclass(frozen=True)
-class RemoveRoute(Action):
-    """Answer for a host no longer."""
-
-    host: str
-
-
-@dataclasses.dataclass(frozen=True)
 class RemoveRuns(Action):
     """Remove all runs, networks and volumes of the application."""
 
@@ -152,9 +143,10 @@ def plan_deployment(deployment: Deployment, wish: Wish, seen: Seen) -> list[Acti
     if deployment.phase in ENDING:
         return _plan_removal(deployment, seen)
     return (
-        _plan_dead(seen)
+        _plan_hosts(wish, seen)
         or _plan_pins(deployment, wish, seen)
         or _plan_aftercare(deployment, wish, seen)
+        or _plan_stages(deployment, wish, seen)
         or _plan_runs(deployment, wish, seen)
         or _plan_routes(wish, seen)
         or _plan_serving(deployment)
@@ -168,14 +160,9 @@ def _plan_removal(deployment: Deployment, seen: Seen) -> list[Action]:
     return routes or ([] if deployment.serving == CLEARED else [RemoveRuns()])
 
 
-def _plan_dead(seen: Seen) -> list[Action]:
-    """Lead no requests to replicas that ended, however long what comes in their place may take."""
-    living = {task.id for run in seen.runs for task in ready(run)}
-    for host, servers in seen.routes.items():
-        left = {name: address for name, address in servers.items() if name in living}
-        if left and len(left) < len(servers):
-            return [SwitchRoute(host, left)]
-    return []
+def _plan_hosts(wish: Wish, seen: Seen) -> list[Action]:
+    """Have hosts answered for by their rules, and lead no requests to replicas that ended, whatever else is to do."""
+    return [*plan_dead(wish.rules, seen.routes, seen.runs), *plan_rules(wish.rules, seen.routes, seen.told)]
 
 
 def proving(deployment: Deployment, wish: Wish, now: float) -> bool:
@@ -251,6 +238,16 @@ def _plan_pins(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
     return []
 
 
+def _plan_stages(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
+    """Let the release stage end before anything new starts, but for what it needs itself."""
+    if not wish.stages:
+        return []
+    needed = {name for stage in wish.stages for name in stage.needs}
+    first = tuple(run for run in wish.runs if run.service.name in needed)
+    before = _plan_runs(deployment, dataclasses.replace(wish, runs=first), seen) if first else []
+    return before or plan_stages(wish.stages, seen.stages)
+
+
 def _plan_runs(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
     """Bring every wanted run to its replicas, one after the other as they depend on each other."""
     by_name = {run.name: run for run in seen.runs}
@@ -316,9 +313,9 @@ def _plan_routes(wish: Wish, seen: Seen) -> list[Action]:
         there = ready(by_name[run.name]) if run.name in by_name else []
         servers = {task.id: task.endpoint for task in there if task.endpoint}
         current = seen.routes.get(host, {})
-        if servers and dict(current) != servers:
+        if (servers or run.replicas == 0) and dict(current) != servers:
             return [SwitchRoute(host, servers, leaves_old=bool(current.keys() - servers.keys()))]
-    return [RemoveRoute(host) for host in seen.routes if host not in wish.hosts]
+    return [RemoveRoute(host) for host in seen.routes if host not in wish.hosts and host not in wish.rules]
 
 
 def _plan_serving(deployment: Deployment) -> list[Action]:
