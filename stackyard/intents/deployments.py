@@ -118,12 +118,12 @@ def _check_name(tx: Transaction, app: Application, name: str) -> None:
             "an environment's name must be small letters, digits and '-', not beginning or ending with '-', without "
             "'--', and not 'xn', which is reserved in host names"
         )
+    taken = tx.deployments.of(app.id, name)
+    if taken:
+        ending = ", and it is being removed; try again when it is gone" if taken.phase in ENDING else ""
+        raise errors.Conflict(f"application {app.name} has an environment {name} already{ending}")
     label = host_label(app.name, name)
     if len(label) > MAX_LABEL:
         raise errors.BadInput(f"{label} would be its host's name and is too long: at most {MAX_LABEL} characters")
     if any(other.name == label for other in tx.applications.list(app.project_id, name=label)):
         raise errors.Conflict(f"there is an application named {label}, which has that host; choose another name")
-    taken = tx.deployments.of(app.id, name)
-    if taken:
-        ending = ", and it is being removed; try again when it is gone" if taken.phase in ENDING else ""
-        raise errors.Conflict(f"application {app.name} has an environment {name} already{ending}")
