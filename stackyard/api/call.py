@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from oslo_config import cfg
 
@@ -44,15 +44,36 @@ class Call:
     may: Callable[[str], bool] = lambda _: False
 
 
+class Duplex(Protocol):
+    """A connection in both directions, of messages of bytes and of text."""
+
+    @property
+    def gone(self) -> bool:
+        """Tell whether the client has left, or the connection was ended."""
+
+    def receive(self, timeout: float) -> bytes | str | None:
+        """Return the next message; None when none came for so many seconds, or none will come any more."""
+
+    def send(self, data: bytes | str) -> None:
+        """Send a message; raises Unavailable when the client has gone."""
+
+    def close(self) -> None:
+        """End it; safe to be done twice."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Reply:
-    """What goes back: `data` as JSON (None: nothing), or `stream` of `content_type` piece by piece."""
+    """What goes back: `data` as JSON (None: nothing), or `stream` of `content_type` piece by piece.
+
+    With `duplex` the request becomes a connection in both directions (a WebSocket), which that function is given.
+    """
 
     status: int = 200
     data: Any = None
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     stream: Iterable[bytes] | None = None
     content_type: str = "application/json"
+    duplex: Callable[[Duplex], None] | None = None
 
 
 class Body(enum.Enum):

@@ -7,18 +7,24 @@ above or below this file knows Flask.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import flask
+import simple_websocket
 import werkzeug.exceptions
 from oslo_config import cfg
 from werkzeug.wrappers import Response
+from wsproto.utilities import ProtocolError
 
 from stackyard.api import basic, dispatch, identity, pipeline, validation, versions
 from stackyard.api.application_deployment import routes as application_deployment
-from stackyard.api.call import Body, Call, Family, Reply, Route
+from stackyard.api.call import Body, Call, Duplex, Family, Reply, Route
 from stackyard.api.container_infra import policies
 from stackyard.api.container_infra import routes as container_infra
 from stackyard.api.faults import Fault, of
@@ -28,6 +34,10 @@ from stackyard.model import errors
 from stackyard.store import Page
 
 MAX_JSON = 2 * 1024 * 1024
+MAX_MESSAGE = 1024 * 1024
+MAX_HELD = 16
+PING_SECONDS = 20
+UPGRADED = "stackyard.upgraded"
 JSON_TYPES = ("application/json", "application/json-patch+json")
 View = Callable[..., Response]
 WSGIApplication = pipeline.WSGI
@@ -48,7 +58,7 @@ def create_app(
     public = [family.prefix + route.path for family, route in all_routes() if route.rule is None]
     authenticate = authenticate or pipeline.keystone(services.conf)
     sign_in = sign_in or basic.Keystone(services.conf, services.intents.applications.projects_with)
-    return pipeline.build(app.wsgi_app, FAMILIES, public, authenticate, sign_in)
+    return _ending_upgraded(pipeline.build(app.wsgi_app, FAMILIES, public, authenticate, sign_in))
 
 
 def policy_of(conf: cfg.ConfigOpts) -> Policy:
@@ -112,7 +122,8 @@ def _view(services: Services, policy: Policy, family: Family, route: Route) -> V
             return _unrouted(error)
         except Exception as error:
             return _respond((route.fault or family.fault)(of(error, _request_id())), family, version)
-        return _respond(dispatch.answer(policy, family, route, call), family, version)
+        reply = dispatch.answer(policy, family, route, call)
+        return _upgrade(reply.duplex, family, version) if reply.duplex else _respond(reply, family, version)
 
     return view
 
@@ -180,3 +191,97 @@ def _unrouted(error: Exception) -> Response:
 
 def _request_id() -> str:
     return identity.request_id(flask.request.environ)
+
+
+# --- connections in both directions ------------------------------------------------------------
+
+
+class _Socket:
+    """A client's socket, written to by one thread at a time and read only while there is room for what it says.
+
+    The library writes from two threads, and would keep whatever a client sends.
+    """
+
+    def __init__(self, plain: socket.socket) -> None:
+        plain.setblocking(True)
+        self._plain = plain
+        self._lock = threading.Lock()
+        self.full: Callable[[], bool] = lambda: False
+
+    def send(self, data: bytes) -> int:
+        with self._lock:
+            self._plain.sendall(data)
+        return len(data)
+
+    def recv(self, size: int) -> bytes:
+        while self.full():
+            time.sleep(0.01)
+        return self._plain.recv(size)
+
+    def fileno(self) -> int:
+        return self._plain.fileno()
+
+    def close(self) -> None:
+        self._plain.close()
+
+
+class _Line:
+    """A WebSocket (RFC 6455) as handlers know it."""
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        plain = _Socket(environ["gunicorn.socket"])
+        self._socket = simple_websocket.Server.accept(
+            {**environ, "gunicorn.socket": plain}, ping_interval=PING_SECONDS, max_message_size=MAX_MESSAGE
+        )
+        plain.full = lambda: self._socket.connected and len(self._socket.input_buffer) > MAX_HELD
+
+    @property
+    def gone(self) -> bool:
+        return not self._socket.connected and not self._socket.input_buffer
+
+    def receive(self, timeout: float) -> bytes | str | None:
+        try:
+            found: bytes | str | None = self._socket.receive(timeout)
+        except simple_websocket.ConnectionClosed:
+            return None
+        return found
+
+    def send(self, data: bytes | str) -> None:
+        try:
+            self._socket.send(data)
+        except (simple_websocket.ConnectionClosed, ProtocolError, OSError) as error:
+            raise errors.Unavailable("the client has gone") from error
+
+    def close(self) -> None:
+        with contextlib.suppress(simple_websocket.ConnectionClosed, ProtocolError, OSError):
+            self._socket.close()
+
+
+def _upgrade(converse: Callable[[Duplex], None], family: Family, version: versions.Version) -> Response:
+    """Make a WebSocket of the request, and let the handler talk until it has done."""
+    environ = flask.request.environ
+    if environ.get("HTTP_UPGRADE", "").lower() != "websocket" or "gunicorn.socket" not in environ:
+        message = "this address speaks WebSocket only; use the stackyard command, or another client of RFC 6455"
+        return _respond(family.fault(Fault(400, message)), family, version)
+    try:
+        line = _Line(environ)
+    except (simple_websocket.ConnectionError, ProtocolError) as error:
+        return _respond(family.fault(Fault(400, f"the WebSocket can't be opened: {error}")), family, version)
+    environ[UPGRADED] = True
+    try:
+        converse(line)
+    finally:
+        line.close()
+    return Response(b"")
+
+
+def _ending_upgraded(app: WSGIApplication) -> WSGIApplication:
+    """Send nothing after a WebSocket: gunicorn takes StopIteration for a connection that has had its answer."""
+
+    def ending(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        answer = app(environ, start_response)
+        if environ.get(UPGRADED):
+            raise StopIteration
+        return answer
+
+    return ending

@@ -64,9 +64,9 @@ class Session:
         """Return the decoded JSON at `path`."""
         return self._json("GET", with_query(path, query))
 
-    def post(self, path: str, document: object) -> Any:
+    def post(self, path: str, document: object, **query: Any) -> Any:
         """Send a JSON document to a collection or action."""
-        return self._json("POST", path, document)
+        return self._json("POST", with_query(path, query), document)
 
     def put(self, path: str, document: object, **query: Any) -> Any:
         """Replace what is at `path`."""
@@ -110,7 +110,7 @@ class Session:
                 body.seek(0)
             answer = self._send(method, path, body, headers, endless)
         if answer.status >= 400:
-            raise _error(answer.status, answer.read(65536))
+            raise failure(answer.status, answer.read(65536))
         return answer
 
     def _send(
@@ -163,7 +163,8 @@ def _decoded(answer: urllib3.BaseHTTPResponse) -> Any:
     return json.loads(data) if data.strip() else None
 
 
-def _error(status: int, body: bytes) -> errors.StackyardError:
+def failure(status: int, body: bytes) -> errors.StackyardError:
+    """Return the error that an answer's status and body stand for."""
     kind = ERRORS.get(status, errors.StackyardError)
     return kind(_reason(body) or f"the platform answered HTTP {status}")
 

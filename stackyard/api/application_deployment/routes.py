@@ -7,6 +7,7 @@ from stackyard.api.application_deployment import (
     apps,
     environments,
     git,
+    jobs,
     language_packs,
     logs,
     processes,
@@ -38,6 +39,10 @@ RULES: tuple[Rule, ...] = (
     ("show_workflow", READER),
     ("create_workflow", MEMBER),
     ("get_releases", READER),
+    ("get_jobs", READER),
+    ("create_job", OWN_MEMBER),
+    ("stop_job", MEMBER),
+    ("exec_app", OWN_MEMBER),
     ("get_languagepacks", READER),
     ("show_languagepack", READER),
 )
@@ -67,6 +72,7 @@ APPS, APP = "/v1/apps", "/v1/apps/{app}"
 WORKFLOWS, WORKFLOW = f"{APP}/workflows", f"{APP}/workflows/{{workflow}}"
 CONFIG = f"{APP}/config"
 ENVIRONMENTS, ENVIRONMENT = f"{APP}/environments", f"{APP}/environments/{{environment}}"
+JOBS, JOB = f"{APP}/jobs", f"{APP}/jobs/{{job}}"
 GIT = f"{APP}/git"
 PACK = "/v1/language_packs"
 _APP = apps.find
@@ -92,6 +98,12 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{APP}/processes", processes.index, "show_app", _APP, query=environments.QUERY),
     Route("GET", f"{APP}/logs", logs.lines, "show_app_logs", _APP, query=logs.QUERY),
     Route("GET", f"{APP}/releases", releases.index, "get_releases", _APP, query=environments.QUERY),
+    Route("GET", JOBS, jobs.index, "get_jobs", _APP, query=environments.QUERY),
+    Route("POST", JOBS, jobs.create, "create_job", _APP, schemas.JOB, JSON, query=environments.QUERY),
+    Route("GET", JOB, jobs.show, "get_jobs", _APP),
+    Route("DELETE", JOB, jobs.stop, "stop_job", _APP),
+    Route("GET", f"{JOB}/attach", jobs.attach, "create_job", _APP),
+    Route("GET", f"{APP}/exec", jobs.execute, "exec_app", _APP, query=jobs.EXEC_QUERY),
     Route("GET", WORKFLOWS, workflows.index, "get_workflows", _APP),
     Route("POST", WORKFLOWS, workflows.create, "create_workflow", _APP, schemas.WORKFLOW, JSON),
     Route("GET", WORKFLOW, workflows.show, "show_workflow", _APP),

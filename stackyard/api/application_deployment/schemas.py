@@ -76,6 +76,21 @@ CONFIG: Schema = {
     },
 }
 
+JOB = _object(
+    {
+        "command": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 1000,
+            "items": {"type": "string", "maxLength": 131072},
+        },
+        "service": {"type": ["string", "null"], "maxLength": 63},
+        "terminal": {"type": ["boolean", "null"]},
+        "attached": {"type": ["boolean", "null"]},
+    },
+    "command",
+)
+
 WORKFLOW = _object(
     {
         "app_id": {"type": ["string", "null"], "maxLength": 255},
