@@ -35,6 +35,8 @@ def build() -> pipeline.WSGI:
             certificates=parts.authorities.certificates,
             authorities=parts.authorities,
             workloads=parts.workloads,
+            jobs=parts.jobs,
+            logs=parts.logs,
             sources=parts.sources,
             repositories=parts.repositories,
             plan=lambda folder: parts.builder.plan(folder).as_dict(),

@@ -11,7 +11,17 @@ from oslo_config import cfg
 
 from stackyard.intents import Intents
 from stackyard.model.clusters import Cluster
-from stackyard.model.ports import Authority, Certificates, ClusterAccess, GitRepositories, Secrets, Sources, Workloads
+from stackyard.model.ports import (
+    Authority,
+    Certificates,
+    ClusterAccess,
+    GitRepositories,
+    Jobs,
+    LogStore,
+    Secrets,
+    Sources,
+    Workloads,
+)
 from stackyard.store import Store
 
 LANGUAGE_PACKS: Mapping[str, str] = {
@@ -45,6 +55,8 @@ class Services:
     certificates: Certificates
     authorities: Authorities
     workloads: Workloads
+    jobs: Jobs
+    logs: LogStore
     sources: Sources
     repositories: GitRepositories
     plan: Callable[[str], Mapping[str, Any]]

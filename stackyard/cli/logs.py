@@ -19,11 +19,12 @@ from stackyard.cli import output, waiting
 from stackyard.cli.push import SERVICE
 from stackyard.cli.session import Session, quote
 from stackyard.model import errors
+from stackyard.model.logs import EXAMPLE
 
 COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green", "bright_magenta")
-CATCH_UP_LINES = 1000
 
 Line = dict[str, Any]
+Query = dict[str, Any]
 
 
 @click.command()
@@ -31,41 +32,45 @@ Line = dict[str, Any]
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines as they are written.")
 @click.option("--timestamps", is_flag=True, help="Begin each line with its time.")
 @click.option("--tail", type=click.IntRange(min=0), help="Only this many of the newest lines.")
-@click.option("--service", help="Only this service.")
+@click.option("--process", "--service", "service", help="Only this process (service), such as web.")
+@click.option("--replica", help="Only this replica: web.2, or the whole name that the lines have.")
+@click.option("--since", metavar="TIME", help=f"Only lines from then on: {EXAMPLE}.")
+@click.option("--until", metavar="TIME", help="Only lines before then; with -f, end then.")
+@click.option("--cursor", help="Only what comes behind the line that had this cursor (see --json).")
+@click.option("--env", "environment", metavar="NAME", help="Of this environment instead of production.")
 @output.json_option
-def logs(app: str, follow: bool, timestamps: bool, tail: int | None, service: str | None, as_json: bool) -> None:
-    """Show an application's logs in order of time."""
+def logs(app: str, follow: bool, timestamps: bool, as_json: bool, **query: Any) -> None:
+    """Show an application's logs in order of time, also those of containers that are gone."""
     session = Session(SERVICE)
     show = _as_json if as_json else _printer(timestamps=timestamps, coloured=sys.stdout.isatty())
     read = _follow if follow else _read
-    for line in read(session, app, tail, service):
+    for line in read(session, app, query):
         click.echo(show(line))
 
 
-def _read(session: Session, app: str, tail: int | None, service: str | None, **query: Any) -> Iterator[Line]:
+def _read(session: Session, app: str, query: Query) -> Iterator[Line]:
     pending = b""
-    path = f"/apps/{quote(app)}/logs"
-    for piece in session.stream(path, timestamps=1, tail=tail, service=service, **query):
+    for piece in session.stream(f"/apps/{quote(app)}/logs", timestamps=1, **query):
         *lines, pending = (pending + piece).split(b"\n")
         yield from (json.loads(line) for line in lines if line)
     if pending.strip():
         yield json.loads(pending)
 
 
-def _follow(session: Session, app: str, tail: int | None, service: str | None) -> Iterator[Line]:
+def _follow(session: Session, app: str, query: Query) -> Iterator[Line]:
     """Yield lines for ever; after a broken connection go on behind the last line shown."""
-    last, shown, broken = "", "", 0.0
+    asked, broken = {**query, "follow": 1}, 0.0
     session.get(f"/apps/{quote(app)}")  # what does not answer at first is an error, not an interruption
     while True:
         began = time.monotonic()
         try:
-            for line in _read(session, app, CATCH_UP_LINES if shown else tail, service, follow=1):
-                last = max(last, line["at"])
-                if line["at"] > shown:
-                    yield line
+            for line in _read(session, app, asked):
+                if line.get("cursor"):
+                    asked |= {"cursor": line["cursor"], "tail": None, "since": None}
+                yield line
             return
         except errors.Unavailable:
-            shown, now = last, time.monotonic()
+            now = time.monotonic()
             broken = now if not broken or now - began > waiting.LONGEST else broken
             if now - broken > waiting.SILENCE_SECONDS:
                 raise
@@ -84,7 +89,9 @@ def _printer(*, timestamps: bool, coloured: bool) -> Any:
         if coloured:
             prefix = click.style(prefix, fg=COLOURS[zlib.crc32(name.encode()) % len(COLOURS)])
         time_of = f"{line['at']} " if timestamps else ""
-        return f"{prefix} {time_of}{line['text']}"
+        # A late line has its place in the stream where it came; its own time tells where it belongs.
+        late = click.style(f"late {line['at']} ", dim=True) if line.get("late") else ""
+        return f"{prefix} {late or time_of}{line['text']}"
 
     return text
 

@@ -14,10 +14,10 @@ import pytest
 from werkzeug.test import Client
 
 from stackyard.api import http
-from stackyard.api.application_deployment import logs
+from stackyard.api.application_deployment.reading import Pollable
 from stackyard.model import errors
+from stackyard.model.logs import LogLine
 from stackyard.model.phase import Trigger
-from stackyard.model.ports import LogLine
 from tests.api.world import MEMBER, World, identity
 
 APP = "/application-deployment/v1/apps/shop"
@@ -160,5 +160,5 @@ def test_a_followed_log_ends_with_its_application(full: World) -> None:
 
 
 def test_what_the_driver_gives_is_what_is_polled() -> None:
-    assert isinstance(Followed(), logs.Pollable)
-    assert not isinstance(iter(()), logs.Pollable)
+    assert isinstance(Followed(), Pollable)
+    assert not isinstance(iter(()), Pollable)

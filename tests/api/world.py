@@ -23,6 +23,7 @@ from stackyard.api import http
 from stackyard.api.services import Services
 from stackyard.drivers.builders import tree_plans
 from stackyard.drivers.certificates.x509 import X509
+from stackyard.drivers.logs.files import FileLogStore
 from stackyard.drivers.secrets.authorities import Authorities
 from stackyard.drivers.secrets.fernet import FernetSecrets, ensure_key
 from stackyard.drivers.sources.archives import SourceFolder
@@ -30,8 +31,9 @@ from stackyard.drivers.sources.repositories import BareRepositories, Room
 from stackyard.intents import Intents, Rules
 from stackyard.model.applications import Application, AppSpec, Deployment, Release, Service
 from stackyard.model.clusters import Cluster, ClusterObserved, Node, NodeGroup, node_name, numbers
+from stackyard.model.logs import Checkpoint, LogLine, Marks
 from stackyard.model.phase import IN_PROGRESS, Trigger, after
-from stackyard.model.ports import ClusterAccess, LogLine, Replica, RunSeen
+from stackyard.model.ports import ClusterAccess, Replica, RunSeen
 from stackyard.store import Store
 from stackyard.store.leases import Leases
 
@@ -82,10 +84,18 @@ class Engine:
         return [RunSeen("r1", app_id, "web", 1, "d", 1, (task,))]
 
     def logs(
-        self, access: ClusterAccess, app_id: str, *, follow: bool, tail: int | None, service: str | None
+        self,
+        access: ClusterAccess,
+        app_id: str,
+        *,
+        follow: bool,
+        tail: int | None = None,
+        service: str | None = None,
+        after: Checkpoint | None = None,
     ) -> Iterator[LogLine]:
         """Yield the lines that the test has put here."""
-        found = [line for line in self.lines if service in (None, line.service)]
+        passed = after.marks.copy() if after else Marks()
+        found = [line for line in self.lines if service in (None, line.service) and not passed.skips(line)]
         yield from found if tail is None else found[len(found) - tail :]
 
 
@@ -118,6 +128,7 @@ class World:
             certificates=X509(),
             authorities=self.authorities,
             workloads=self.engine,  # type: ignore[arg-type]
+            logs=FileLogStore(folder / "logs"),
             sources=sources,
             repositories=BareRepositories(folder / "repositories", sources, Room(push=1024 * 1024)),
             plan=lambda tree: tree_plans.plan(pathlib.Path(tree)).as_dict(),

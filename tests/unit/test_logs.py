@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stackyard.drivers.workloads.logs import LARGEST, LOOKAHEAD, Reorder, merged
-from stackyard.model.ports import LogLine
+from stackyard.model.logs import LogLine
 
 WINDOW = 0.2
 

@@ -92,5 +92,5 @@ def test_times_have_nine_digits(given_: str, expected: str) -> None:
 
 
 def test_a_time_is_given_to_the_engine_as_seconds() -> None:
-    assert since_parameter("1970-01-02T00:00:00.000000005Z") == "86400.000000005"
+    assert since_parameter("1970-01-02T00:00:05.000000005Z") == "86400.000000005"
     assert since_parameter("") == ""

@@ -9,8 +9,8 @@ import time
 from stackyard.intents import Intents
 from stackyard.model import errors
 from stackyard.model.applications import Application
-from stackyard.model.masking import mask, parts
 from stackyard.model.logs import LogLine
+from stackyard.model.masking import mask, parts
 
 FRESH_SECONDS = 0.2
 """A changed config is known before a container that has it can say anything: starting one takes longer."""

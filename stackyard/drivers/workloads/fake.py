@@ -11,10 +11,11 @@ import dataclasses
 import itertools
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from stackyard.model import errors
-from stackyard.model.ports import ClusterAccess, LogLine, Replica, Run, RunSeen
+from stackyard.model.logs import Checkpoint, LogLine, late
+from stackyard.model.ports import ClusterAccess, Replica, Run, RunSeen
 
 EPOCH = "2026-01-01T00:00:00."
 
@@ -137,11 +138,22 @@ class FakeWorkloads:
             self._bell.wait_for(lambda: self._changes != since, timeout)
 
     def logs(
-        self, access: ClusterAccess, app_id: str, *, follow: bool, tail: int | None, service: str | None
+        self,
+        access: ClusterAccess,
+        app_id: str,
+        *,
+        follow: bool,
+        tail: int | None = None,
+        service: str | None = None,
+        after: Checkpoint | None = None,
     ) -> Iterator[LogLine]:
         """Return lines in the order of their times."""
         self._reach(access)
         lines = self._lines_of(app_id, service)
+        if after:
+            passed = after.marks.copy()
+            fresh = [line for line in lines if not passed.skips(line)]
+            return FakeLogStream(self, app_id, service, fresh, len(lines)) if follow else late(fresh, after.last)
         kept = lines if tail is None else lines[len(lines) - min(tail, len(lines)) :]
         return FakeLogStream(self, app_id, service, kept, len(lines)) if follow else iter(kept)
 
@@ -259,6 +271,10 @@ class FakeLogStream(Iterator[LogLine]):
                 return new
             time.sleep(0.005)
         return []
+
+    def add(self, lines: Sequence[LogLine]) -> None:
+        """Take lines from elsewhere."""
+        self._ready.extend(lines)
 
     def close(self) -> None:
         """End it; whoever waits for a line gets StopIteration."""

@@ -11,19 +11,22 @@ import contextlib
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from stackyard.drivers.workloads.events import CREATED, NOTHING_KNOWN, STARTED, Hub
 from stackyard.drivers.workloads.logs import Reorder
 from stackyard.drivers.workloads.observe import Container
 from stackyard.drivers.workloads.sources import QUEUE_LENGTH, Source
 from stackyard.model import errors
-from stackyard.model.ports import LogLine
+from stackyard.model.logs import Checkpoint, LogLine
 
 LOOK_SECONDS = 2.0
 STALL_SECONDS = 3.0
 COMING_SECONDS = 1.0
 SLICE_SECONDS = 0.05
+
+Look = Callable[[float], list[Container]]
+"""Returns an application's containers as they were at this (monotonic) time or later."""
 
 
 class LogStream(Iterator[LogLine]):
@@ -33,9 +36,11 @@ class LogStream(Iterator[LogLine]):
     something (find out that their reader has gone) while nothing is logged.
     """
 
-    def __init__(self, hub: Hub, app_id: str, look: Callable[[], list[Container]], tail: int | None) -> None:
+    def __init__(
+        self, hub: Hub, app_id: str, look: Look, tail: int | None = None, after: Checkpoint | None = None
+    ) -> None:
         # Threads know the follower only, so that a stream which is dropped unclosed ends as well.
-        self._follower = _Follower(look, tail)
+        self._follower = _Follower(look, tail, after or Checkpoint())
         self._ready: collections.deque[LogLine] = collections.deque()
         self._finalizer = weakref.finalize(self, self._follower.close)
         self._follower.begin(hub, app_id)
@@ -53,6 +58,10 @@ class LogStream(Iterator[LogLine]):
         self._ready.clear()
         return lines
 
+    def add(self, lines: Iterable[LogLine]) -> None:
+        """Put lines from elsewhere in order with the containers' own."""
+        self._follower.add(lines)
+
     def close(self) -> None:
         """End all reading; whoever waits for a line gets StopIteration."""
         self._finalizer()
@@ -67,15 +76,17 @@ class LogStream(Iterator[LogLine]):
 class _Follower:
     """The sources of one stream, the thread that finds new ones, and their common order."""
 
-    def __init__(self, look: Callable[[], list[Container]], tail: int | None) -> None:
+    def __init__(self, look: Look, tail: int | None, after: Checkpoint) -> None:
         self.closing = threading.Event()
         self._look = look
         self._tail = tail
+        self._after = after.marks
+        self._added: collections.deque[tuple[float, LogLine]] = collections.deque()
         self._bell = threading.Condition()
         self._news = threading.Event()
         self._coming: dict[str, float] = {}
         self._sources: dict[str, Source] = {}
-        self._reorder = Reorder()
+        self._reorder = Reorder(passed=after.last)
         self._scout: threading.Thread | None = None
 
     def begin(self, hub: Hub, app_id: str) -> None:
@@ -83,7 +94,7 @@ class _Follower:
         listening = hub.listening(app_id, self._hear)
         listening.__enter__()
         try:
-            self._join(self._look(), self._tail)
+            self._join(self._look(time.monotonic()), self._tail)
         except BaseException:
             listening.__exit__(None, None, None)
             raise
@@ -114,6 +125,12 @@ class _Follower:
         if self._scout is not None:
             self._scout.join(1.0)
 
+    def add(self, lines: Iterable[LogLine]) -> None:
+        arrived = time.monotonic()
+        with self._bell:
+            self._added.extend((arrived, line) for line in lines)
+            self._bell.notify_all()
+
     def poll(self, timeout: float) -> list[LogLine]:
         end = time.monotonic() + timeout
         while not self.closing.is_set():
@@ -134,7 +151,7 @@ class _Follower:
             self._bell.wait_for(self._stirs, end - now)
 
     def _stirs(self) -> bool:
-        return self.closing.is_set() or any(each.queue for each in self._sources.values())
+        return self.closing.is_set() or bool(self._added) or any(each.queue for each in self._sources.values())
 
     def _due(self, now: float) -> list[LogLine]:
         with self._bell:
@@ -150,7 +167,8 @@ class _Follower:
 
     def _drain(self, now: float) -> None:
         """Move the queued lines, in the order of their arrival, to where they are put in order."""
-        batch: list[tuple[float, str, LogLine]] = []
+        batch = [(arrived, line.source, line) for arrived, line in self._added]
+        self._added.clear()
         calm: list[str] = []
         for source in self._sources.values():
             name = source.container.task
@@ -172,11 +190,12 @@ class _Follower:
     def _search(self, listening: contextlib.AbstractContextManager[None]) -> None:
         try:
             while not self.closing.is_set():
-                self._news.wait(LOOK_SECONDS)
+                told = self._news.wait(LOOK_SECONDS)
                 self._news.clear()
+                since = time.monotonic() - (0 if told else LOOK_SECONDS)
                 # A node that does not answer must not end the logs of the others; there will be another look.
                 with contextlib.suppress(errors.StackyardError):
-                    self._join(self._look(), None)
+                    self._join(self._look(since), None)
         finally:
             listening.__exit__(None, None, None)
 
@@ -189,10 +208,11 @@ class _Follower:
             for key, container in listed.items():
                 old = self._sources.get(key)
                 if old is None or (old.broken and not old.queue):
-                    self._sources[key] = Source(container, tail, self._bell, old.last_at if old else "")
+                    after = old.passed if old else self._after.of(container.task)
+                    self._sources[key] = Source(container, tail, self._bell, after)
                     self._reorder.behind(container.task)
             for key in (*listed, NOTHING_KNOWN):
                 self._coming.pop(key, None)
             over = [key for key, each in self._sources.items() if each.ended and not each.queue and key not in listed]
             for key in over:
-                self._reorder.caught_up(self._sources.pop(key).container.task)
+                self._reorder.forget(self._sources.pop(key).container.task)

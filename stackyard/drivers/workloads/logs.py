@@ -12,10 +12,10 @@ import collections
 import heapq
 from collections.abc import Iterable, Iterator
 
-from stackyard.model.ports import LogLine
+from stackyard.model.logs import LogLine, late
 
 Key = tuple[str, str, int]
-WINDOW = 0.23
+WINDOW = 0.2
 LOOKAHEAD = 64
 NEAR = 8
 LARGEST = 20_000
@@ -58,8 +58,10 @@ class Reorder:
     behind (it still sends what was written before) holds back all lines newer than its own last.
     """
 
-    def __init__(self, window: float = WINDOW) -> None:
+    def __init__(self, window: float = WINDOW, passed: str = "") -> None:
+        """Begin behind a line of the time `passed`: what is older comes late."""
         self.held = False
+        self._passed = passed
         self._window = window
         self._heap: list[tuple[Key, bool, LogLine]] = []
         self._arrivals: collections.deque[tuple[float, Key]] = collections.deque()
@@ -91,6 +93,12 @@ class Reorder:
         """Return the sources that are behind."""
         return frozenset(self._behind)
 
+    def forget(self, source: str) -> None:
+        """Say that the source has ended for good."""
+        self.caught_up(source)
+        self._newest.pop(source, None)
+        self._numbers.pop(source, None)
+
     def push(self, source: str, line: LogLine, arrived: float) -> None:
         """Take a line that arrived at this (monotonic) time; times never go back."""
         self._numbers[source] += 1
@@ -102,7 +110,10 @@ class Reorder:
             self._behind[source].saw(line.at)
 
     def due(self, now: float, unread: Iterable[str] = ()) -> list[LogLine]:
-        """Return the lines whose turn has come, in order; `unread` are sources that have more to be taken just now."""
+        """Return the lines whose turn has come, in order; `unread` are sources that have more to be taken just now.
+
+        What is older than a line returned before comes with the mark that it is late.
+        """
         while self._arrivals and self._arrivals[0][0] + self._window <= now:
             self._ripe = max(self._ripe, self._arrivals.popleft()[1])
         if self.held:
@@ -113,7 +124,9 @@ class Reorder:
         found = []
         while self._heap and self._heap[0][0] <= self._ripe and (limit is None or self._heap[0][0][0] <= limit):
             found.append(heapq.heappop(self._heap)[2])
-        return found
+        marked = list(late(found, self._passed))
+        self._passed = max([self._passed, *(line.at for line in found[-1:])])
+        return marked
 
     def trim(self, tail: int) -> None:
         """Keep only the last `tail` of the lines that came from sources while they were behind."""

@@ -11,6 +11,8 @@ from __future__ import annotations
 import dataclasses
 import struct
 
+from stackyard.model.logs import exact
+
 _HEADER = struct.Struct(">BxxxL")
 _STREAMS = {1: "stdout", 2: "stderr"}
 _SPLIT = 16384
@@ -25,14 +27,6 @@ class Record:
     at: str
     stream: str
     text: str
-
-
-def exact(at: str) -> str:
-    """Return an RFC 3339 time in UTC with nine digits of the second."""
-    if len(at) == _TIME_LENGTH:
-        return at
-    whole, _, fraction = at.rstrip("Z").partition(".")
-    return f"{whole}.{fraction:0<9}Z"
 
 
 class Records:

@@ -24,9 +24,11 @@ from stackyard.drivers.workloads.logs import merged
 from stackyard.drivers.workloads.observe import Container
 from stackyard.drivers.workloads.records import Record, Records
 from stackyard.model import errors
-from stackyard.model.ports import LogLine
+from stackyard.model.logs import Checkpoint, LogLine, Marks, late
 
 QUEUE_LENGTH = 2_000
+SKEW_SECONDS = 5
+"""The two streams of a container are written apart; one without a mark may begin before the other's."""
 READ_SECONDS = 20.0
 
 
@@ -35,23 +37,30 @@ def replica_name(container: Container) -> str:
     return f"{container.labels.get(spec.SERVICE, '')}.{container.slot}.{container.task[:5]}"
 
 
-def read_all(containers: Iterable[Container], tail: int | None) -> Iterator[LogLine]:
-    """Yield what the containers have logged so far, in order."""
-    return merged({each.task: read(each, tail) for each in containers}, tail)
+def read_all(containers: Iterable[Container], tail: int | None, after: Checkpoint | None = None) -> Iterator[LogLine]:
+    """Yield what the containers have logged so far (and is not passed at `after`), in order."""
+    passed = after or Checkpoint()
+    lines = merged({each.task: read(each, tail, passed.marks.of(each.task)) for each in containers}, tail)
+    return late(lines, passed.last)
 
 
-def read(container: Container, tail: int | None) -> Iterator[LogLine]:
+def read(container: Container, tail: int | None, after: Marks | None = None) -> Iterator[LogLine]:
     """Yield one container's lines so far, as its engine keeps them; none when it is gone."""
-    records = Records()
+    records, passed = Records(), after or Marks()
     try:
-        with _open(container, follow=False, tail=tail) as answer:
+        with _open(container, follow=False, tail=tail, since=since_parameter(passed.newest())) as answer:
             for data in answer.iter_content(chunk_size=None):
-                yield from (_line(container, each) for each in records.feed(data))
-        yield from (_line(container, each) for each in records.finish())
+                yield from _new(container, records.feed(data), passed)
+        yield from _new(container, records.finish(), passed)
     except errors.NotFound:
         return
     except BROKEN as error:
         raise NodeEngine(container.node).unavailable(f"its log broke off: {error}") from error
+
+
+def _new(container: Container, records: Iterable[Record], passed: Marks) -> list[LogLine]:
+    lines = [_line(container, each) for each in records]
+    return [line for line in lines if not passed.skips(line)]
 
 
 def _open(
@@ -77,6 +86,7 @@ def _line(container: Container, record: Record) -> LogLine:
         replica=replica_name(container),
         stream=record.stream,
         text=record.text,
+        source=container.task,
     )
 
 
@@ -87,15 +97,15 @@ class Source:
     which had been written when the reading began has been queued.
     """
 
-    def __init__(self, container: Container, tail: int | None, bell: threading.Condition, since: str = "") -> None:
+    def __init__(self, container: Container, tail: int | None, bell: threading.Condition, after: Marks) -> None:
         self.container = container
         self.queue: collections.deque[tuple[float, LogLine]] = collections.deque()
         self.caught_up = False
         self.ended = False
         self.broken = False
-        self.last_at = since
+        self.passed = after
         self.progress = time.monotonic()
-        self._since = since
+        self._passed_before = after.copy()
         self._tail = tail
         self._bell = bell
         self._stop = False
@@ -136,7 +146,8 @@ class Source:
 
     def _read(self) -> None:
         records = Records()
-        with _open(self.container, follow=True, tail=self._tail, since=since_parameter(self._since)) as answer:
+        since = since_parameter(self.passed.newest())
+        with _open(self.container, follow=True, tail=self._tail, since=since) as answer:
             self._answer, self._descriptor = answer, answer.raw.fileno()
             newest = self._newest() if self._tail != 0 else ""
             self._put([], caught_up=records.last_at >= newest)
@@ -154,18 +165,19 @@ class Source:
 
     def _put(self, records: list[Record], *, caught_up: bool) -> None:
         arrived = time.monotonic()
-        new = [_line(self.container, each) for each in records if each.at > self._since]
+        new = _new(self.container, records, self._passed_before)
         with self._bell:
             self.queue.extend((arrived, line) for line in new)
-            self.last_at = max([self.last_at, *(line.at for line in new)])
+            for line in new:
+                self.passed.advance(line)
             self.caught_up, self.progress = caught_up, arrived
             self._bell.notify_all()
             self._bell.wait_for(lambda: self._stop or len(self.queue) < QUEUE_LENGTH)
 
 
 def since_parameter(at: str) -> str:
-    """Return an RFC 3339 time as the engine's `since` (seconds with nine digits); "" stays."""
+    """Return the engine's `since` (seconds with nine digits) for what comes behind an RFC 3339 time; "" stays."""
     if not at:
         return ""
     whole, _, fraction = at.rstrip("Z").partition(".")
-    return f"{calendar.timegm(time.strptime(whole, '%Y-%m-%dT%H:%M:%S'))}.{fraction:0<9}"
+    return f"{calendar.timegm(time.strptime(whole, '%Y-%m-%dT%H:%M:%S')) - SKEW_SECONDS}.{fraction:0<9}"
