@@ -120,23 +120,32 @@ def normal(host: str) -> str:
     return name
 
 
-def claim(tx: Transaction, app: Application, release: Release, domain: str) -> None:
-    """Take the names that a release's services ask for, in its transaction; raises Conflict, BadInput.
+def claimed(tx: Transaction, app: Application, release: Release, domain: str) -> Sequence[Domain]:
+    """Return the names that a release's services ask for, as they are to be; only in production are they served.
 
-    Names of releases that neither serve nor are asked for any more are let go.
+    Raises Conflict for one that is taken, BadInput for what is none.
     """
     if release.environment != PRODUCTION:
+        return []
+    found: list[Domain] = []
+    there = len(tx.domains.of(app.id))
+    for service in release.spec.services:
+        for host in map(normal, service.domains):
+            known = _mine(tx, app, host, domain, there + len(found))
+            base = known or Domain(project_id=app.project_id, app_id=app.id, host=host)
+            found.append(dataclasses.replace(base, service=service.name, environment=PRODUCTION, origin=Origin.RELEASE))
+    return found
+
+
+def let_go(tx: Transaction, release: Release) -> None:
+    """Free the names of earlier releases that neither this one asks for nor the one that serves has."""
+    if release.environment != PRODUCTION:
         return
-    wanted = {normal(host): service.name for service in release.spec.services for host in service.domains}
-    there = {each.host: each for each in tx.domains.of(app.id)}
-    for host, service in wanted.items():
-        known = _mine(tx, app, host, domain, len(there))
-        base = known or Domain(project_id=app.project_id, app_id=app.id, host=host)
-        tx.domains.put(dataclasses.replace(base, service=service, environment=PRODUCTION, origin=Origin.RELEASE))
-    if any(each.origin is Origin.RELEASE for each in there.values()):
-        kept = wanted.keys() | _serving(tx, app)
-        for each in there.values():
-            if each.origin is Origin.RELEASE and each.host not in kept:
+    brought = [each for each in tx.domains.of(release.app_id) if each.origin is Origin.RELEASE]
+    if brought:
+        kept = _asked(release) | _serving(tx, release.app_id)
+        for each in brought:
+            if each.host not in kept:
                 tx.domains.delete(each.id)
 
 
@@ -147,12 +156,13 @@ def refresh(tx: Transaction, deployment: Deployment, message: str, **fields: obj
     tx.deployments.adjust(deployment, message, **fields)
 
 
-def _serving(tx: Transaction, app: Application) -> set[str]:
-    deployment = environment_of(tx, app)
-    if deployment.serving < 1:
-        return set()
-    release = tx.releases.number(app.id, deployment.serving)
+def _asked(release: Release) -> set[str]:
     return {normal(host) for service in release.spec.services for host in service.domains}
+
+
+def _serving(tx: Transaction, app_id: str) -> set[str]:
+    deployment = tx.deployments.of(app_id)
+    return _asked(tx.releases.number(app_id, deployment.serving)) if deployment and deployment.serving > 0 else set()
 
 
 def _mine(tx: Transaction, app: Application, host: str, platform: str, there: int | None = None) -> Domain | None:

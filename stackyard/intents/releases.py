@@ -14,7 +14,8 @@ from typing import Any
 
 from stackyard.intents.applications import nothing_yet
 from stackyard.intents.deployments import current, environment_of, touch
-from stackyard.intents.rules import Rules, living
+from stackyard.intents.domains import claimed
+from stackyard.intents.rules import Rules, living, who
 from stackyard.model import errors
 from stackyard.model.applications import PRODUCTION, Application, Deployment, Release
 from stackyard.model.phase import ENDING, Trigger
@@ -57,6 +58,7 @@ class Releases:
             app = living(tx, caller, ident)
             deployment = environment_of(tx, app, environment)
             old = tx.releases.meant(app.id, which, "release")
+            tx.deployments.note(deployment, "asked", f"{who(caller)} asked for release {old.number} again")
             if old.environment != environment:
                 return self._promote(tx, deployment, old)
             return self._add(
@@ -79,6 +81,8 @@ class Releases:
                 raise errors.BadInput(f"{environment} can't be promoted to itself; name another environment")
             if giving.serving < 1:
                 raise errors.Conflict(f"nothing serves in {giving.environment} yet: {nothing_yet(app, giving)}")
+            said = f"{who(caller)} promoted release {giving.serving} of {giving.environment}"
+            tx.deployments.note(deployment, "asked", said)
             return self._promote(tx, deployment, tx.releases.number(app.id, giving.serving))
 
     def config(self, sealed: str | None) -> dict[str, str]:
@@ -121,6 +125,7 @@ class Releases:
                 "secret_keys": tuple(sorted({*deployment.secret_keys, *secret} & config.keys())),
             }
             message = _summary(changes)
+            tx.deployments.note(deployment, "asked", f"{who(caller)} changed {message}")
             release = current(tx, deployment)
             if release:
                 return self._add(tx, deployment, release, message, **fields)
@@ -151,6 +156,9 @@ class Releases:
             created_at=utcnow(),
             **fields,  # type: ignore[arg-type]
         )
+        if any(service.domains for service in release.spec.services):
+            for domain in claimed(tx, tx.applications.get(to.app_id), release, self.rules.domain):
+                tx.domains.put(domain)
         tx.releases.insert(release)
         touch(tx, to, release, f"release {number}: {summary}", self.rules, **fields)
         return release

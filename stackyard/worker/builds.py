@@ -13,10 +13,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from stackyard.drivers.secrets.authorities import Authorities
+from stackyard.intents import domains
 from stackyard.model import errors
 from stackyard.model.applications import AppSpec, Deployment, Release, Service
 from stackyard.model.builds import Build, Step
 from stackyard.model.clusters import Cluster
+from stackyard.model.domains import Domain
 from stackyard.model.phase import ENDING, Phase, Trigger
 from stackyard.model.plan import Action
 from stackyard.model.plan import builds as steps
@@ -45,6 +47,7 @@ class Workshop:
 
     folder: pathlib.Path
     ready_seconds: int
+    domain: str = "localhost"
 
 
 class Builds(Passive):
@@ -210,12 +213,23 @@ class Builds(Passive):
             revision=record.observed.revision,
             summary=f"push {record.number}",
         )
+        if any(service.domains for service in release.spec.services):
+            with self.store.reading() as tx:
+                _claimed(tx, release, self.workshop.domain)
         log(f"release {number}\n")
         deadline = utcnow() + datetime.timedelta(seconds=self.workshop.ready_seconds * len(release.spec.services))
         change = _advance(record, Step.DEPLOY, release=number)
         return dataclasses.replace(
-            change, note=("released", f"release {number}"), also=lambda tx: write_release(tx, record, release, deadline)
+            change,
+            note=("released", f"release {number}"),
+            also=lambda tx: self._write(tx, record, release, deadline),
         )
+
+    def _write(self, tx: Transaction, record: Build, release: Release, deadline: datetime.datetime) -> None:
+        for domain in _claimed(tx, release, self.workshop.domain):
+            tx.domains.put(domain)
+        domains.let_go(tx, release)
+        write_release(tx, record, release, deadline)
 
     def _abandon(self, record: Build, action: steps.Abandon, log: Log) -> None:
         raise errors.GiveUp(action.reason)
@@ -264,6 +278,14 @@ def _timed(change: Change[Build], phase: str, seconds: float) -> Change[Build]:
     spent = {**observed.seconds, phase: round(observed.seconds.get(phase, 0) + seconds, 3)}
     timed = dataclasses.replace(change.record, observed=dataclasses.replace(observed, seconds=spent))
     return dataclasses.replace(change, record=timed)
+
+
+def _claimed(tx: Transaction, release: Release, domain: str) -> Sequence[Domain]:
+    """Return the names that a release takes; raises GiveUp for one that it can't have."""
+    try:
+        return domains.claimed(tx, tx.applications.get(release.app_id), release, domain)
+    except (errors.Conflict, errors.BadInput) as error:
+        raise errors.GiveUp(f"the release can't have its domains: {error}") from None
 
 
 def write_release(tx: Transaction, build: Build, release: Release, deadline: datetime.datetime) -> None:

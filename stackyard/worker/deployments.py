@@ -282,7 +282,7 @@ def _run(of: Deployment, release: Release, service: Service, config: Mapping[str
     environment = {**service.environment, **config}
     if service.port:
         environment.setdefault("PORT", str(service.port))
-    made_of = dataclasses.asdict(dataclasses.replace(service, replicas=0, build=None, depends_on=()))
+    made_of = dataclasses.asdict(dataclasses.replace(service, replicas=0, build=None, depends_on=(), domains=()))
     text = json.dumps([made_of, environment], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return Run(

@@ -40,7 +40,7 @@ def reconcilers(parts: assembly.Parts) -> list[Reconciler[Any, Any]]:
     apps, worker = options.apps, options.worker
     patience = Patience(apps.stage_seconds, apps.ready_seconds)
     places = Places(apps.domain, apps.drain_seconds, patience, apps.proving_seconds, parts.certificates)
-    workshop = Workshop(parts.folder / "trees", apps.ready_seconds)
+    workshop = Workshop(parts.folder / "trees", apps.ready_seconds, apps.domain)
     nouns: list[Noun[Any, Any]] = [
         Deployments(parts.store, parts.workloads, parts.router, parts.authorities, places),
         Builds(parts.store, parts.sources, parts.builder, parts.authorities, workshop),

@@ -12,9 +12,10 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from stackyard.drivers.builders import dependencies, documents, interpolation, quantities, schema, stages
+from stackyard.drivers.builders import buildpacks, dependencies, documents, interpolation, quantities, schema, stages
 from stackyard.drivers.builders.environment import env_files, pairs
 from stackyard.drivers.builders.mounts import mounts
+from stackyard.drivers.builders.names import domains
 from stackyard.drivers.builders.ports import target_port
 from stackyard.model import errors
 from stackyard.model.applications import AppSpec, BuildSpec, HealthCheck, Mount, Service, Stage
@@ -38,7 +39,8 @@ def parse(text: str, read: ReadFile) -> AppSpec:
     schema.check(document)
     volumes = _volumes(document)
     _check_networks(document)
-    services = {name: _Reader(name, asked, read).service() for name, asked in document["services"].items()}
+    packs = _buildpacks(document, "x-stackyard")
+    services = {name: _Reader(name, asked, read, packs).service() for name, asked in document["services"].items()}
     _check_references(services, volumes)
     order = dependencies.in_order({name: service.depends_on for name, service in services.items()})
     return AppSpec(tuple(services[name] for name in order), volumes, _notes(document))
@@ -47,8 +49,10 @@ def parse(text: str, read: ReadFile) -> AppSpec:
 class _Reader:
     """Reads one service."""
 
-    def __init__(self, name: str, asked: dict[str, Any], read: ReadFile) -> None:
+    def __init__(self, name: str, asked: dict[str, Any], read: ReadFile, packs: tuple[str, ...] = ()) -> None:
+        """`packs` are the buildpacks of all services that name none."""
         self.name = name
+        self.packs = _buildpacks(asked, self._at("x-stackyard")) or packs
         self.asked = {
             key: value for key, value in asked.items() if value is not None or key in ("command", "entrypoint")
         }
@@ -84,6 +88,11 @@ class _Reader:
             memory_bytes=self._memory(),
             stage=stage,
             schedule=schedule,
+            domains=domains(
+                (self.asked.get("x-stackyard") or {}).get("domains"),
+                self.name,
+                listens=bool(port) and stage is Stage.RUN,
+            ),
         )
 
     def _at(self, key: str) -> str:
@@ -98,7 +107,9 @@ class _Reader:
         dockerfile = asked.get("dockerfile")
         if dockerfile is not None:
             dockerfile = _inside(dockerfile, self._at("build.dockerfile"))
-        return BuildSpec(context, dockerfile, pairs(asked.get("args"), self._at("build.args")), asked.get("target"))
+        arguments = pairs(asked.get("args"), self._at("build.args"))
+        packs = self.packs if dockerfile is None else ()
+        return BuildSpec(context, dockerfile, arguments, asked.get("target"), buildpacks=packs)
 
     def _image(self) -> str:
         image = self.asked.get("image")
@@ -201,6 +212,17 @@ class _Reader:
             raise errors.BadInput(f"{self._at('restart')} must be {words}, not {asked!r}")
 
 
+def _buildpacks(asked: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    """Return the third-party buildpacks that an `x-stackyard` mapping names."""
+    own = asked.get("x-stackyard")
+    found = own.get("buildpacks") if isinstance(own, dict) else None
+    if found is None:
+        return ()
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise errors.BadInput(f"{where}: buildpacks must be a list of git URLs")
+    return buildpacks.names(found, f"{where}: buildpacks")
+
+
 def _inside(path: str, where: str) -> str:
     """Return a normal relative path; refuse addresses and what lies outside the source tree."""
     if "://" in path or path.startswith("git@"):
@@ -252,8 +274,8 @@ def _notes(document: dict[str, Any]) -> tuple[str, ...]:
     notes = []
     if "version" in document:
         notes.append("'version' has no effect; it may be removed")
-    if "x-stackyard" in document:
-        notes.append("'x-stackyard' has no effect at the top of the file; it belongs to services")
+    if document.get("x-stackyard") and set(document["x-stackyard"]) - {"buildpacks"}:
+        notes.append("of 'x-stackyard' at the top of the file only buildpacks has an effect; the rest is of services")
     for name, asked in document["services"].items():
         if len(asked.get("ports") or ()) > 1:
             notes.append(f"service {name!r}: only the first of its ports is routed")
