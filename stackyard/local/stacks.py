@@ -25,6 +25,7 @@ from stackyard.model import errors
 NAMES = (
     *("python", "python-build", "nodejs", "nodejs-build", "static", "run", "go"),
     *("java", "java-build", "ruby", "ruby-build", "php", "php-build"),
+    *("buildpack", "buildpack-build"),
 )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
+import tempfile
 import time
 from collections.abc import Iterator
 
@@ -16,6 +17,7 @@ import requests
 
 from stackyard.drivers.builders import Limits, TenantBuilder
 from stackyard.drivers.builders.host import build_files
+from stackyard.drivers.sources.archives import SourceFolder
 from stackyard.local import images
 from stackyard.model.applications import BuildSpec, Service
 from stackyard.model.ports import BuildRequest, Log, NodeAccess, TLSPair
@@ -76,7 +78,13 @@ class Bench:
     def builder(self, limits: Limits | None = None) -> TenantBuilder:
         files = build_files()
         files["pip.conf"] += f"# {MARKER}\n"
-        return TenantBuilder(self.registry, files, limits, lambda _node, _seconds: self.engine, self._stack)
+        return TenantBuilder(
+            self.registry, files, limits, lambda _node, _seconds: self.engine, self._stack, self._checkout
+        )
+
+    def _checkout(self, url: str, revision: str, folder: pathlib.Path, log: Log) -> str:
+        with tempfile.TemporaryDirectory() as sources:
+            return SourceFolder(pathlib.Path(sources)).checkout(url, revision, folder, log)
 
     def _stack(self, name: str, log: Log) -> None:
         log(f"The language stack {name} is being made: first use\n")

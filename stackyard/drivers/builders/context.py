@@ -54,6 +54,17 @@ def files(folder: pathlib.Path, dockerfile: str | None = None, ignores: Sequence
     return names
 
 
+def everything(folder: pathlib.Path, limit: int, what: str) -> list[str]:
+    """Return the relative names of all that is in a folder, sorted; raises BadInput beyond `limit` bytes."""
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    size = sum((folder / name).lstat().st_size for name in names)
+    if size > limit or len(names) > MAX_FILES:
+        raise errors.BadInput(
+            f"{what} has {size >> 20} MiB in {len(names)} files; {limit >> 20} MiB in {MAX_FILES} are allowed"
+        )
+    return names
+
+
 def _check_size(folder: pathlib.Path, names: Sequence[str]) -> None:
     if len(names) > MAX_FILES:
         raise errors.BadInput(

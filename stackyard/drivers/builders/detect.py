@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
-from stackyard.drivers.builders import compose, dockerfile, packs
+from stackyard.drivers.builders import buildpack_launcher as launcher
+from stackyard.drivers.builders import buildpacks, compose, dockerfile, packs
 from stackyard.drivers.builders.plans import PORT, Plan, Process
 from stackyard.drivers.builders.trees import Tree
 from stackyard.model import errors
@@ -24,6 +25,9 @@ def detect(folder: pathlib.Path) -> AppSpec:
     name = next((name for name in COMPOSE_FILES if (folder / name).is_file()), None)
     if name:
         return _compose(folder, name)
+    named = buildpacks.of_tree(Tree(folder))
+    if named:
+        return _with_named(folder, named)
     if (folder / "Dockerfile").is_file():
         return _dockerfile(folder)
     plan = packs.plan(Tree(folder))
@@ -41,6 +45,25 @@ def _compose(folder: pathlib.Path, name: str) -> AppSpec:
     others = [other for other in COMPOSE_FILES if other != name and (folder / other).is_file()]
     notes = (f"found {name}", *spec.notes, *(f"{other} has no effect beside {name}" for other in others))
     return AppSpec(_with_folders(services), spec.volumes, notes)
+
+
+def _with_named(folder: pathlib.Path, named: tuple[str, ...]) -> AppSpec:
+    """Return what third-party buildpacks shall make: the Procfile's processes, else whatever they will say."""
+    build = BuildSpec(buildpacks=named)
+    notes = [f"found {buildpacks.FILE}: {', '.join(str(buildpacks.parse(each, buildpacks.FILE)) for each in named)}"]
+    if (folder / "Dockerfile").is_file():
+        notes.append(f"Dockerfile has no effect beside {buildpacks.FILE}")
+    processes = [_process(process) for process in packs.named(Tree(folder))] or [Service("web", port=PORT)]
+    made = [_told_its_process(dataclasses.replace(service, build=build)) for service in processes]
+    return AppSpec(tuple(made), notes=tuple(notes))
+
+
+def _told_its_process(service: Service) -> Service:
+    """Let the launcher of an image made by buildpacks start the process of the service's name, if they name one."""
+    own = service.command is not None or service.entrypoint is not None
+    port = service.port or (PORT if service.name == "web" and not own else None)
+    given = {launcher.TYPE: service.name, **({"PORT": str(port)} if port else {})}
+    return dataclasses.replace(service, port=port, environment={**given, **service.environment})
 
 
 def _dockerfile(folder: pathlib.Path) -> AppSpec:
@@ -90,11 +113,15 @@ def _with_build(folder: pathlib.Path, service: Service) -> Service:
     where = f"build of service {service.name!r}"
     if not context.is_dir():
         raise errors.BadInput(f"{where}: there is no folder {service.build.context!r} in the source tree")
-    if service.build.dockerfile or (context / "Dockerfile").is_file():
+    if service.build.dockerfile or ((context / "Dockerfile").is_file() and not service.build.buildpacks):
         named = service.build.dockerfile or "Dockerfile"
         if not (context / named).is_file():
             raise errors.BadInput(f"{where}: there is no file {named!r} in {service.build.context!r}")
         return dataclasses.replace(service, build=dataclasses.replace(service.build, dockerfile=named))
+    theirs = service.build.buildpacks or buildpacks.of_tree(Tree(context))
+    if theirs:
+        build = dataclasses.replace(service.build, buildpacks=theirs)
+        return _told_its_process(dataclasses.replace(service, build=build))
     plan = packs.plan(Tree(context))
     if plan is None:
         raise errors.BadInput(f"{where}: {_nothing(context)}")

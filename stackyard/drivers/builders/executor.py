@@ -67,7 +67,7 @@ class Executor:
         folder = pathlib.Path(request.folder)
         tree = context.Files(folder, context.files(folder, ignores=plan.ignores))
         shop = Shop(self.node, self.images, self.limits, self.build_files, request, tree)
-        base = self._stack(plan.run_stack, log)
+        base = self.stack(plan.run_stack, log)
         below = self._installed(shop, plan, base, log)
         config = self._config(request, plan, base.id)
         bench = Bench(shop, plan, base, below, config)
@@ -80,10 +80,10 @@ class Executor:
         """Return the image with what the application needs to run."""
         if plan.install is None:
             return base
-        stack = base if plan.install.stack == plan.run_stack else self._stack(plan.install.stack, log)
+        stack = base if plan.install.stack == plan.run_stack else self.stack(plan.install.stack, log)
         compiler = plan.install.compiler
         return Work(
-            shop, plan.install, stack, base, functools.partial(self._stack, compiler, log) if compiler else None
+            shop, plan.install, stack, base, functools.partial(self.stack, compiler, log) if compiler else None
         ).image(log)
 
     def _built(self, bench: Bench, log: Log) -> Made:
@@ -93,7 +93,7 @@ class Executor:
         stack = self._workshop(shop, plan, below, log)
         work = Work(shop, plan.build, stack, below)
         key = hashlib.sha256(json.dumps([VERSION, work.key, config, plan.tree], sort_keys=True).encode()).hexdigest()
-        known = self._known(key)
+        known = self.known(key)
         if known:
             log(f"{plan.build.subject[:1].upper()}{plan.build.subject[1:]} is unchanged\n")
             return Made(known, below.mounts)
@@ -107,11 +107,12 @@ class Executor:
         """Return the image in which the build runs: with its own tools, else what the application runs on."""
         assert plan.build is not None
         if plan.tools:
-            stack = self._stack(plan.tools.stack, log)
+            stack = self.stack(plan.tools.stack, log)
             return Work(shop, plan.tools, stack, stack).image(log, publish=False)
-        return below if plan.build.stack == plan.run_stack else self._stack(plan.build.stack, log)
+        return below if plan.build.stack == plan.run_stack else self.stack(plan.build.stack, log)
 
-    def _known(self, key: str) -> str | None:
+    def known(self, key: str) -> str | None:
+        """Return the image that was made under this key, if the node has it."""
         with self.node.errors():
             found = self.node.api.images(filters={"label": f"{_KEY}={key}"})
         return str(found[0]["Id"]) if found else None
@@ -124,7 +125,7 @@ class Executor:
             told = bench.labels(self.images.inspected(bench.base.id), below, [layer, *produced])
             return add_layers(self.node, below, [layer, *produced], bench.config, told)
 
-    def _stack(self, image: str, log: Log) -> Made:
+    def stack(self, image: str, log: Log) -> Made:
         """Bring a language stack to the node; the first that needs it has it made."""
         if self.stacks and not self.images.has(image):
             self.stacks(image.rpartition("/")[2], log)

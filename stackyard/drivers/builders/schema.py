@@ -108,7 +108,7 @@ DEPLOY = _object(
     "deploy",
     "endpoint_mode placement restart_policy rollback_config update_config",
 )
-EXTENSION = _object({"stage": {}, "cron": {}, "domains": {}, "health": {}}, "x-stackyard")
+EXTENSION = _object({"stage": {}, "cron": {}, "domains": {}, "health": {}, "buildpacks": {}}, "x-stackyard")
 DEPENDENCY = _object({"condition": _STRING, "restart": _BOOL, "required": _BOOL}, "depends_on")
 SERVICE = _object(
     {

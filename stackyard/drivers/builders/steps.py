@@ -64,7 +64,8 @@ class Shop:
 class Work:
     """A step on images of the node: it runs on `stack`; what it makes is laid on `onto`.
 
-    `compiler` brings the stack with a compiler, which few need.
+    `compiler` brings the stack with a compiler, which few need. `beside` are trees that it is given in folders of
+    the build's volume; what they hold is not part of the key, so `step.files` must say which they are.
     """
 
     shop: Shop
@@ -72,6 +73,7 @@ class Work:
     stack: Made
     onto: Made
     compiler: functools.partial[Made] | None = None
+    beside: tuple[tuple[str, context.Files], ...] = ()
 
     @functools.cached_property
     def key(self) -> str:
@@ -88,7 +90,11 @@ class Work:
 
     def layer(self, log: Log) -> Layer:
         """Run the step and return what it produced as a layer."""
-        return Layer.of_tar(self._exported(self.stack.id, log))
+        return Layer.of_tar(self.exported(log))
+
+    def exported(self, log: Log) -> IO[bytes]:
+        """Run the step and return a tar of what it produced."""
+        return self._exported(self.stack.id, log)
 
     @property
     def _repository(self) -> str:
@@ -185,6 +191,9 @@ class Work:
         )
         if self.step.whole_tree:
             room.put_tree(self.shop.tree)
+        for name, tree in self.beside:
+            room.put({f"project/{name}/": ""})
+            room.put_tree(tree, f"{PROJECT}/{name}")
         output = Output(log, self.shop.limits.output)
         ended = room.run(output)
         if ended.status:

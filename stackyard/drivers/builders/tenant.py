@@ -11,9 +11,10 @@ import time
 from collections.abc import Mapping
 
 from stackyard.drivers.builders import detect, engine_build, host, packs, tree_plans
+from stackyard.drivers.builders.buildpack_images import BuildpackExecutor, Checkout
 from stackyard.drivers.builders.engine import BuildNode, Connect, Deadline
 from stackyard.drivers.builders.executor import Executor, Stacks
-from stackyard.drivers.builders.images import Images
+from stackyard.drivers.builders.images import Images, Made
 from stackyard.drivers.builders.limits import Limits
 from stackyard.drivers.builders.plans import Plan
 from stackyard.drivers.builders.tree_plans import TreePlan
@@ -30,6 +31,7 @@ class TenantBuilder:
     """Builds on tenants' nodes; `build_files` (None: this host's) are given to builds and kept in no image.
 
     `stacks` has a language stack made that the registry lacks; without it that is an error naming the cure.
+    `checkout` fetches third-party buildpacks.
     """
 
     def __init__(
@@ -39,12 +41,14 @@ class TenantBuilder:
         limits: Limits | None = None,
         connect: Connect = connection.connect,
         stacks: Stacks | None = None,
+        checkout: Checkout | None = None,
     ) -> None:
         self._registry = registry
         self._build_files = host.build_files() if build_files is None else build_files
         self._limits = limits or Limits()
         self._connect = connect
         self._stacks = stacks
+        self._checkout = checkout
 
     def detect(self, folder: str) -> AppSpec:
         """Return what the tree asks for; raises BadInput saying what is wrong or missing."""
@@ -67,15 +71,22 @@ class TenantBuilder:
             raise errors.BadInput(f"service {request.service.name!r} has nothing to build")
         node = BuildNode(request.node, Deadline(self._limits.seconds), self._connect)
         images = Images(node, self._registry, request.project_id)
+        executor = Executor(node, images, self._limits, self._build_files, self._stacks)
         if spec.dockerfile:
             made = engine_build.build(node, images, pathlib.Path(request.folder), spec, self._limits, log)
+        elif spec.buildpacks:
+            made = self._with_buildpacks(executor, request, log)
         else:
-            plan = self._plan(request.folder)
-            made = Executor(node, images, self._limits, self._build_files, self._stacks).build(request, plan, log)
+            made = executor.build(request, self._plan(request.folder), log)
         started = time.monotonic()
         reference = images.publish(made.id, request.repository, request.tag, made.mounts)
         log(f"Published {reference} ({time.monotonic() - started:.1f} s)\n")
         return reference
+
+    def _with_buildpacks(self, executor: Executor, request: BuildRequest, log: Log) -> Made:
+        if self._checkout is None:
+            raise errors.BadInput("this platform fetches no buildpacks; use a language pack or a Dockerfile")
+        return BuildpackExecutor(executor, self._checkout).build(request, log)
 
     def resolve(self, node: NodeAccess, image: str, project_id: str) -> str:
         """Return the image by digest, so that all nodes run the same; raises GiveUp when no one has it."""

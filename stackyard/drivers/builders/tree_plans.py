@@ -10,7 +10,7 @@ import dataclasses
 import pathlib
 from typing import Any
 
-from stackyard.drivers.builders import detect, dockerfile, packs
+from stackyard.drivers.builders import buildpacks, detect, dockerfile, packs
 from stackyard.drivers.builders.plans import Plan
 from stackyard.drivers.builders.trees import Tree
 from stackyard.model.applications import AppSpec, BuildSpec, Service
@@ -27,11 +27,18 @@ class Dockerfile:
 
 
 @dataclasses.dataclass(frozen=True)
+class Buildpacks:
+    """A build by third-party buildpacks in this order; what they will do, only they know."""
+
+    names: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class TreePlan:
     """The services of a tree in dependency order; `made` says by name how each gets its image (None: it has one)."""
 
     spec: AppSpec
-    made: dict[str, Plan | Dockerfile | None]
+    made: dict[str, Plan | Dockerfile | Buildpacks | None]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON types."""
@@ -47,15 +54,17 @@ def plan(folder: pathlib.Path) -> TreePlan:
     )
 
 
-def _made(folder: pathlib.Path, build: BuildSpec) -> Plan | Dockerfile | None:
+def _made(folder: pathlib.Path, build: BuildSpec) -> Plan | Dockerfile | Buildpacks | None:
     context = Tree(folder / build.context)
+    if build.buildpacks:
+        return Buildpacks(tuple(str(buildpacks.parse(each, "buildpacks")) for each in build.buildpacks))
     if build.dockerfile is None:
         return packs.plan(context)
     read = dockerfile.parse(context.text(build.dockerfile), build.args, build.target)
     return Dockerfile(build.dockerfile, read.images, build.target, build.args)
 
 
-def _service(service: Service, made: Plan | Dockerfile | None) -> dict[str, Any]:
+def _service(service: Service, made: Plan | Dockerfile | Buildpacks | None) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "name": service.name,
         "image": service.image,
@@ -64,6 +73,7 @@ def _service(service: Service, made: Plan | Dockerfile | None) -> dict[str, Any]
         "port": service.port,
         "replicas": service.replicas,
         "pack": made.as_dict() if isinstance(made, Plan) else None,
+        "buildpacks": list(made.names) if isinstance(made, Buildpacks) else [],
         "dockerfile": dataclasses.asdict(made) if isinstance(made, Dockerfile) else None,
     }
     return shown

@@ -51,12 +51,18 @@ class Workroom:
         self._limits = limits
 
     def put(self, texts: Mapping[str, str]) -> None:
-        """Write texts into the build's volume, by path within it, and give it and the cache to the user."""
+        """Write texts into the build's volume, by path within it, and give it and the cache to the user.
+
+        A path that ends with a slash is a folder.
+        """
         stream = io.BytesIO()
         with tarfile.open(fileobj=stream, mode="w") as tar:
             for folder in (VOLUME, f"{VOLUME}/host", PROJECT, CACHE):
                 tar.addfile(_folder(folder.strip("/")))
             for name, text in texts.items():
+                if name.endswith("/"):
+                    tar.addfile(_folder(f"{VOLUME.strip('/')}/{name.strip('/')}"))
+                    continue
                 content = text.encode()
                 entry = tarfile.TarInfo(f"{VOLUME.strip('/')}/{name}")
                 entry.size, entry.mode, entry.uid, entry.gid = len(content), 0o644, UID, UID
@@ -64,14 +70,14 @@ class Workroom:
         with self.node.errors():
             self.node.api.put_archive(self.id, "/", stream.getvalue())
 
-    def put_tree(self, tree: context.Files) -> None:
-        """Write source files into the application's folder."""
+    def put_tree(self, tree: context.Files, folder: str = APP) -> None:
+        """Write files into a folder that is there, by default the application's."""
         with tempfile.SpooledTemporaryFile(max_size=_SPOOL) as stream:
             with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
                 context.add(tar, tree.folder, tree.names, owner=UID)
             stream.seek(0)
             with self.node.errors():
-                self.node.patient.put_archive(self.id, APP, stream)
+                self.node.patient.put_archive(self.id, folder, stream)
 
     def run(self, output: Output) -> Ended:
         """Run to the end; the deadline and a flood of output kill it (GiveUp)."""

@@ -57,6 +57,12 @@ class SourceFolder:
         with self._errand(log) as errand, errand.archive(repository, revision) as (stream, commit):
             return self.put(stream, FETCH_LIMIT), commit
 
+    def checkout(self, repository: str, revision: str, folder: pathlib.Path, log: Log) -> str:
+        """Write a revision's tree into an empty folder, keep nothing of it; return the commit; raises GiveUp."""
+        with self._errand(log) as errand, errand.archive(repository, revision) as (stream, commit):
+            unpack_archive(stream, folder)
+        return commit
+
     def put_commit(self, part: Part, log: Log) -> str:
         """Store the tree of a commit that is here already, with its submodules; return the digest; raises GiveUp."""
         with self._errand(log) as errand, errand.gathered(part, "") as stream:

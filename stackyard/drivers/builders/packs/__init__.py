@@ -49,7 +49,7 @@ def plan(tree: Tree) -> Plan | None:
     made = pack.plan(tree, marker)
     notes = [f"{other.NAME} is there too ({name}): {pack.NAME} goes before it" for other, name in found[1:]]
     if tree.has("Procfile"):
-        made = dataclasses.replace(made, processes=_procfile(tree))
+        made = dataclasses.replace(made, processes=named(tree))
         if not made.process("web"):
             notes.append("Procfile has no web process, so nothing is routed to it")
     return dataclasses.replace(made, notes=(*made.notes, *notes))
@@ -66,6 +66,9 @@ def _found(tree: Tree) -> list[tuple[Pack, str]]:
     return marked or [(pack, name) for pack in PACKS if (name := tree.first(*pack.SOURCES))]
 
 
-def _procfile(tree: Tree) -> tuple[Process, ...]:
+def named(tree: Tree) -> tuple[Process, ...]:
+    """Return the processes of the tree's Procfile, none where it has none; raises BadInput."""
+    if not tree.has("Procfile"):
+        return ()
     lines = procfile.parse(tree.text("Procfile"))
     return tuple(Process(name, line, "Procfile") for name, line in lines.items())

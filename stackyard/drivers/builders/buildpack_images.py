@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images made by third-party buildpacks: fetched by the platform, run on the tenant's node, one layer for each layer.
+
+Called by `tenant`. The buildpacks run in the same workroom, under the same limits, as the steps of language packs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import json
+import pathlib
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Any, BinaryIO, cast
+
+from stackyard.drivers.builders import buildpack_launcher as launcher
+from stackyard.drivers.builders import buildpacks, context, labels
+from stackyard.drivers.builders.buildpacks import Buildpack, Named
+from stackyard.drivers.builders.executor import Executor
+from stackyard.drivers.builders.images import Made
+from stackyard.drivers.builders.layers import Layer, add_layers
+from stackyard.drivers.builders.plans import APP, PORT, PROJECT, VOLUME, Step
+from stackyard.drivers.builders.steps import VERSION, Shop, Work
+from stackyard.drivers.builders.workroom import UID, USER
+from stackyard.model import errors
+from stackyard.model.ports import BuildRequest, Log
+
+Checkout = Callable[[str, str, pathlib.Path, Log], str]
+"""Writes the tree of a git URL's revision into an empty folder, and returns its commit; raises GiveUp."""
+
+RUN, BUILD = "stackyard/buildpack", "stackyard/buildpack-build"
+OUT = f"{VOLUME}/out"
+MAX_BYTES = 256 * 1024**2
+MAX_RESULT = 4 * 1024**2
+_SPOOL = 32 * 1024**2
+_RUNNER = pathlib.Path(__file__).with_name("buildpack_runner.py")
+_KEY = "stackyard.build-key"
+_STACK = {
+    "STACK": "heroku-22",  # whose programs run here: Debian 12 has the libraries of Ubuntu 22.04, or newer ones
+    "CNB_STACK_ID": "stackyard.buildpack-12",
+    "CNB_TARGET_OS": "linux",
+    "CNB_TARGET_DISTRO_NAME": "debian",
+    "CNB_TARGET_DISTRO_VERSION": "12",
+}
+_NO_START = (
+    "the buildpacks say nothing that starts the application: they named no process; add a Procfile with a line such as"
+    " 'web: ./server', or a command in compose.yaml"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fetched:
+    """A buildpack that lies in a folder of the platform's, at a commit."""
+
+    named: Named
+    commit: str
+    about: Buildpack
+    tree: context.Files
+
+
+@dataclasses.dataclass(frozen=True)
+class BuildpackExecutor:
+    """Makes images by third-party buildpacks on one node."""
+
+    executor: Executor
+    checkout: Checkout
+
+    def build(self, request: BuildRequest, log: Log) -> Made:
+        """Return an image of the tree; raises GiveUp, BadInput with the buildpack's own words."""
+        asked = request.service.build.buildpacks if request.service.build else ()
+        with tempfile.TemporaryDirectory(prefix="stackyard-buildpacks-") as folder:
+            fetched = [self._fetch(text, pathlib.Path(folder) / str(at), log) for at, text in enumerate(asked)]
+            return self._made(request, fetched, log)
+
+    def _fetch(self, text: str, folder: pathlib.Path, log: Log) -> Fetched:
+        named = buildpacks.parse(text, "buildpacks")
+        folder.mkdir()
+        commit = self.checkout(named.url, named.revision, folder, log)
+        about = buildpacks.read(folder, named)
+        for note in about.notes:
+            log(f"note: {note}\n")
+        tree = context.Files(folder, context.everything(folder, MAX_BYTES, f"buildpack {named}"))
+        return Fetched(named, commit, about, tree)
+
+    def _made(self, request: BuildRequest, fetched: Sequence[Fetched], log: Log) -> Made:
+        executor, folder = self.executor, pathlib.Path(request.folder)
+        tree = context.Files(folder, context.files(folder))
+        shop = Shop(executor.node, executor.images, executor.limits, executor.build_files, request, tree)
+        base, workshop = executor.stack(RUN, log), executor.stack(BUILD, log)
+        work = Work(shop, _step(request, fetched), workshop, base, beside=_beside(fetched))
+        folders = request.service.build.folders if request.service.build else ()
+        parts = [VERSION, work.key, launcher.script(_EMPTY, []), list(folders)]
+        key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        known = executor.known(key)
+        if known:
+            log("The application is unchanged\n")
+            return Made(known, base.mounts)
+        with work.exported(log) as tar, contextlib.ExitStack() as stack:
+            result = Result.read(tar, stack)
+            image = Image(request, fetched, base, executor.images.inspected(base.id), key)
+            return Made(image.add(executor, result, stack), base.mounts)
+
+
+def _beside(fetched: Sequence[Fetched]) -> tuple[tuple[str, context.Files], ...]:
+    return tuple((f"buildpack-{at}", each.tree) for at, each in enumerate(fetched))
+
+
+def _step(request: BuildRequest, fetched: Sequence[Fetched]) -> Step:
+    """Return what runs in the workroom; all that decides the result is in its files."""
+    packs = [
+        {
+            "folder": f"{PROJECT}/buildpack-{at}",
+            "kind": each.about.kind,
+            "id": each.about.id,
+            "clear_env": each.about.clear_env,
+        }
+        for at, each in enumerate(fetched)
+    ]
+    asked = {
+        "buildpacks": packs,
+        "commits": [each.commit for each in fetched],
+        "environment": request.service.build.args if request.service.build else {},
+        "stack": _STACK,
+    }
+    return Step(
+        subject="the application",
+        tool="buildpacks",
+        # The buildpacks' layers are made in the container itself; their folder is the image's own.
+        command=f'export CNB_TARGET_ARCH="$(dpkg --print-architecture)"\npython3 -I {PROJECT}/runner.py',
+        stack=BUILD,
+        files={"runner.py": _RUNNER.read_text(), "buildpacks.json": json.dumps(asked, sort_keys=True)},
+        whole_tree=True,
+        produces=(OUT,),
+        verb="built",
+    )
+
+
+_EMPTY: dict[str, Any] = {"layers": [], "processes": [], "labels": {}, "releases": [], "changes": []}
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What the buildpacks left: their words, and layers by file name."""
+
+    told: Mapping[str, Any]
+    layers: Mapping[str, Layer]
+
+    @classmethod
+    def read(cls, tar: IO[bytes], stack: contextlib.ExitStack) -> Result:
+        """Return the result in a tar; raises GiveUp where a buildpack has spoiled it."""
+        tar.seek(0)
+        told: dict[str, Any] | None = None
+        layers: dict[str, Layer] = {}
+        try:
+            with tarfile.open(fileobj=tar, mode="r:") as outer:
+                for entry in outer:
+                    name, content = entry.name.rpartition("/")[2], outer.extractfile(entry) if entry.isreg() else None
+                    if content is None:
+                        continue
+                    if name == "result.json":
+                        told = json.loads(content.read(MAX_RESULT))
+                    else:
+                        layers[name] = _spooled(content, stack)
+            return cls({**_EMPTY, **(told or {})}, layers)
+        except (tarfile.TarError, ValueError, TypeError) as error:
+            raise errors.GiveUp(f"the buildpacks left no proper result: {error}") from error
+
+
+def _spooled(content: IO[bytes], stack: contextlib.ExitStack) -> Layer:
+    spool = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL))  # noqa: SIM115
+    shutil.copyfileobj(content, spool, 1024**2)
+    return Layer.of_tar(cast(IO[bytes], spool))
+
+
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """The image to be: who made it, on which base (`below`: as the engine has it)."""
+
+    request: BuildRequest
+    fetched: Sequence[Fetched]
+    base: Made
+    below: dict[str, Any]
+    key: str
+
+    def add(self, executor: Executor, result: Result, stack: contextlib.ExitStack) -> str:
+        """Make the image and return its id; raises GiveUp where nothing tells how to start it."""
+        try:
+            found = launcher.processes(result.told)
+            command = self.request.service.command
+            if command is None and self.request.service.entrypoint is None and not found:
+                raise errors.GiveUp(_NO_START)
+            start = stack.enter_context(contextlib.closing(self._launcher(result.told, found)))
+            theirs = [result.layers[str(each["file"])] for each in result.told["layers"]]
+            app = result.layers["app.tar"]
+            told = {**self._labels(result.told, found, theirs, app), **_plain(result.told["labels"])}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise errors.GiveUp(f"the buildpacks left no proper result: {error!r}") from error
+        return add_layers(executor.node, self.below, [*theirs, start, app], self._config(), told)
+
+    def _launcher(self, told: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> Layer:
+        """Return the layer with the launcher, a program for each process, and folders for volumes."""
+        texts = {launcher.LAUNCHER: launcher.script(told, found)}
+        for process in found:
+            kind = str(process["type"])
+            start = f'#!/bin/sh\n{launcher.TYPE}={kind} exec {launcher.LAUNCHER} "$@"\n'
+            texts[f"/cnb/process/{kind}"] = start
+        folders = self.request.service.build.folders if self.request.service.build else ()
+        stream = cast(BinaryIO, io.BytesIO())
+        with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            for name in ("/cnb", "/cnb/process"):
+                tar.addfile(_entry(name, tarfile.DIRTYPE, 0))
+            for name in folders:
+                tar.addfile(_entry(name, tarfile.DIRTYPE, UID))
+            for name, text in texts.items():
+                entry = _entry(name, tarfile.REGTYPE, 0)
+                entry.size = len(text.encode())
+                tar.addfile(entry, io.BytesIO(text.encode()))
+        return Layer.of_tar(stream)
+
+    def _config(self) -> dict[str, Any]:
+        config: dict[str, Any] = self.below["Config"]
+        inherited = dict(item.split("=", 1) for item in config.get("Env") or ())
+        home = APP if any(each.about.kind == "heroku" for each in self.fetched) else f"/home/{USER}"
+        environment = {**inherited, "PORT": str(PORT), "HOME": home}
+        return {
+            **config,
+            "Entrypoint": ["/usr/bin/tini", "--", launcher.LAUNCHER],
+            "Cmd": list(self.request.service.command) if self.request.service.command is not None else None,
+            "Env": [f"{name}={value}" for name, value in environment.items()],
+            "User": USER,
+            "WorkingDir": APP,
+            "Labels": {"stackyard.pack": "buildpacks", "stackyard.stack": f"{RUN}@{self.base.id}", _KEY: self.key},
+        }
+
+    def _labels(
+        self, told: Mapping[str, Any], found: Sequence[Mapping[str, Any]], theirs: Sequence[Layer], app: Layer
+    ) -> dict[str, str]:
+        made = [self._contribution(each.about, told, found, theirs) for each in self.fetched]
+        run = labels.RunImage.of(RUN, self.base.reference, self.below)
+        return labels.labels(run, made, [app.digest], self.request.revision)
+
+    def _contribution(
+        self, about: Buildpack, told: Mapping[str, Any], found: Sequence[Mapping[str, Any]], theirs: Sequence[Layer]
+    ) -> labels.Contribution:
+        layers = {
+            str(each["name"]): {
+                "sha": layer.digest,
+                **{flag: bool(each[flag]) for flag in ("launch", "build", "cache")},
+            }
+            for each, layer in zip(told["layers"], theirs, strict=True)
+            if each["buildpack"] == about.id
+        }
+        own = [
+            {key: value for key, value in process.items() if key != "buildpack"}
+            for process in found
+            if process.get("buildpack", about.id) == about.id
+        ]
+        return labels.Contribution(about.id, about.version, layers, own)
+
+
+def _plain(found: Mapping[str, Any]) -> dict[str, str]:
+    """Return labels that buildpacks ask for, but for those that are the platform's."""
+    ours = ("io.buildpacks.", "stackyard.")
+    return {str(name): str(value) for name, value in found.items() if not str(name).startswith(ours)}
+
+
+def _entry(name: str, kind: bytes, owner: int) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name.strip("/"))
+    entry.type, entry.mode = kind, 0o755
+    entry.uid = entry.gid = owner
+    return entry
