@@ -41,6 +41,7 @@ def build() -> pipeline.WSGI:
             repositories=parts.repositories,
             plan=lambda folder: parts.builder.plan(folder).as_dict(),
             access=parts.authorities.access,
+            told=parts.router.told,
         )
     )
 

@@ -20,6 +20,7 @@ from stackyard.model.ports import (
     LogStore,
     Secrets,
     Sources,
+    Told,
     Workloads,
 )
 from stackyard.store import Store
@@ -45,7 +46,7 @@ class Services:
 
     `plan` tells what a push of the tree in a folder would do (raises BadInput), as JSON types; it runs nothing of it.
     `access` opens a cluster (raises Unavailable while it has no node or no CA). `language_packs` tells
-    what the builder knows: name → description.
+    what the builder knows: name → description. `told` returns what the router was told of a host.
     """
 
     conf: cfg.ConfigOpts
@@ -61,4 +62,5 @@ class Services:
     repositories: GitRepositories
     plan: Callable[[str], Mapping[str, Any]]
     access: Callable[[Cluster], ClusterAccess]
+    told: Callable[[str], Told] = lambda _host: Told()
     language_packs: Mapping[str, str] = dataclasses.field(default_factory=lambda: LANGUAGE_PACKS)

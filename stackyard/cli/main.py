@@ -33,6 +33,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "scale": ("stackyard.cli.applications:scale", "Set the number of replicas: scale APP web=3."),
     "environments": ("stackyard.cli.environments:environments", "List, add and remove an application's environments."),
     "promote": ("stackyard.cli.environments:promote", "Serve the release of one environment in another."),
+    "domains": ("stackyard.cli.domains:domains", "List, add and remove an application's own host names."),
+    "maintenance": ("stackyard.cli.maintenance:maintenance", "Answer for an application with a page of maintenance."),
     "rollback": ("stackyard.cli.applications:rollback", "Serve an earlier release again."),
     "config": ("stackyard.cli.applications:config", "Show, set and unset an application's configuration."),
     "run": ("stackyard.cli.jobs:run", "Run a command once, in a container of its own: run APP -- COMMAND."),

@@ -15,6 +15,7 @@ from stackyard.intents.clusters import Clusters
 from stackyard.intents.deployments import Deployments
 from stackyard.intents.domains import Domains
 from stackyard.intents.jobs import Jobs
+from stackyard.intents.maintenance import MaintenancePages
 from stackyard.intents.nodegroups import NodeGroups
 from stackyard.intents.quotas import Quotas
 from stackyard.intents.releases import Releases
@@ -41,6 +42,7 @@ class Intents:
     applications: Applications
     builds: Builds
     domains: Domains
+    maintenance: MaintenancePages
     releases: Releases
     deployments: Deployments
     jobs: Jobs
@@ -58,6 +60,7 @@ class Intents:
             applications=Applications(store, rules),
             builds=Builds(store, secrets, rules),
             domains=Domains(store, secrets, rules),
+            maintenance=MaintenancePages(store),
             releases=Releases(store, secrets, rules),
             deployments=Deployments(store),
             jobs=Jobs(store, rules),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from stackyard.api.application_deployment import (
     apps,
+    domains,
     environments,
     git,
     jobs,
@@ -39,6 +40,9 @@ RULES: tuple[Rule, ...] = (
     ("show_workflow", READER),
     ("create_workflow", MEMBER),
     ("get_releases", READER),
+    ("get_domains", READER),
+    ("update_domains", MEMBER),
+    ("update_maintenance", MEMBER),
     ("get_jobs", READER),
     ("create_job", OWN_MEMBER),
     ("stop_job", MEMBER),
@@ -72,6 +76,8 @@ APPS, APP = "/v1/apps", "/v1/apps/{app}"
 WORKFLOWS, WORKFLOW = f"{APP}/workflows", f"{APP}/workflows/{{workflow}}"
 CONFIG = f"{APP}/config"
 ENVIRONMENTS, ENVIRONMENT = f"{APP}/environments", f"{APP}/environments/{{environment}}"
+DOMAINS, DOMAIN = f"{APP}/domains", f"{APP}/domains/{{host}}"
+MAINTENANCE = f"{APP}/maintenance"
 JOBS, JOB = f"{APP}/jobs", f"{APP}/jobs/{{job}}"
 GIT = f"{APP}/git"
 PACK = "/v1/language_packs"
@@ -94,8 +100,22 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", ENVIRONMENTS, environments.create, "update_app", _APP, schemas.NEW_ENVIRONMENT, JSON),
     Route("GET", ENVIRONMENT, environments.show, "show_app", _APP),
     Route("DELETE", ENVIRONMENT, environments.delete, "update_app", _APP),
-    Route("GET", f"{APP}/events", apps.events, "show_app", _APP, query=environments.QUERY),
-    Route("GET", f"{APP}/processes", processes.index, "show_app", _APP, query=environments.QUERY),
+    Route("GET", DOMAINS, domains.index, "get_domains", _APP),
+    Route("PUT", DOMAIN, domains.put, "update_domains", _APP, schemas.DOMAIN, JSON),
+    Route("DELETE", DOMAIN, domains.delete, "update_domains", _APP),
+    Route("GET", MAINTENANCE, domains.maintenance, "get_domains", _APP, query=environments.QUERY),
+    Route(
+        "PUT",
+        MAINTENANCE,
+        domains.maintain,
+        "update_maintenance",
+        _APP,
+        schemas.MAINTENANCE,
+        JSON,
+        query=environments.QUERY,
+    ),
+    Route("GET", f"{APP}/events", apps.events, "show_app", _APP, query=apps.EVENTS_QUERY),
+    Route("GET", f"{APP}/processes", processes.index, "show_app", _APP, query=processes.QUERY),
     Route("GET", f"{APP}/logs", logs.lines, "show_app_logs", _APP, query=logs.QUERY),
     Route("GET", f"{APP}/releases", releases.index, "get_releases", _APP, query=environments.QUERY),
     Route("GET", JOBS, jobs.index, "get_jobs", _APP, query=environments.QUERY),

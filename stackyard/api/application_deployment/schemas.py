@@ -118,3 +118,25 @@ WORKFLOW = _object(
         "from": ENVIRONMENT,
     }
 )
+
+_PEM: Schema = {"type": ["string", "null"], "maxLength": 65536}
+
+DOMAIN = _object(
+    {
+        "service": {"type": ["string", "null"], "maxLength": 63},
+        "environment": {"type": ["string", "null"], "maxLength": 63},
+        "https_only": {"type": ["boolean", "null"]},
+        "certificate": _PEM,
+        "key": _PEM,
+        "own_certificate": {"enum": [False, None]},
+    }
+)
+
+MAINTENANCE = _object(
+    {
+        "enabled": {"type": "boolean"},
+        "text": {"type": ["string", "null"], "maxLength": 500},
+        "page": {"type": ["string", "null"], "maxLength": 65536},
+    },
+    "enabled",
+)
