@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stackyard.intents.deployments import DNS_LABEL, current, empty, environment_of, touch
-from stackyard.intents.rules import APPLICATION, USABLE, Rules, living, usable, visible
+from stackyard.intents.rules import APPLICATION, USABLE, Rules, living, usable, visible, who
 from stackyard.model import errors
 from stackyard.model.applications import PRODUCTION, SEPARATOR, Application, Deployment, Release
 from stackyard.model.builds import Build
@@ -103,6 +103,7 @@ class Applications:
                 raise errors.Conflict(nothing_yet(app, deployment))
             _check_scale(app, release, wanted)
             message = "scaled to " + ", ".join(f"{name}={count}" for name, count in sorted(wanted.items()))
+            tx.deployments.note(deployment, "asked", f"{who(caller)} {message}")
             return touch(tx, deployment, release, message, self.rules, scale={**deployment.scale, **wanted})
 
     def destroy(self, caller: Caller, ident: str) -> None:
@@ -114,7 +115,7 @@ class Applications:
             for build in tx.builds.list(app_id=app.id):
                 if build.phase in IN_PROGRESS:
                     tx.builds.change(build, Trigger.DELETE, "its application is to be destroyed")
-            tx.applications.change(app, Trigger.DELETE, "destroy asked for")
+            tx.applications.change(app, Trigger.DELETE, f"{who(caller)} asked for its destruction")
 
 
 class Progress:

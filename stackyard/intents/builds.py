@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from stackyard.intents.deployments import environment_of
-from stackyard.intents.rules import Rules, living, within
+from stackyard.intents.rules import Rules, living, who, within
 from stackyard.model import errors
 from stackyard.model.applications import PRODUCTION, Application
 from stackyard.model.builds import Build, Source
@@ -17,6 +17,14 @@ from stackyard.model.records import Caller
 from stackyard.model.sources import without_password
 from stackyard.store import Store
 from stackyard.store.builds import unchanged
+
+
+def described(source: Source) -> str:
+    """Return what is pushed, for history."""
+    if source.repository:
+        revision = f" at {source.revision}" if source.revision else ""
+        return f"{without_password(source.repository)}{revision}"
+    return f"commit {source.revision[:12]}" if source.revision else f"a folder ({source.digest[:12]})"
 
 
 class Builds:
@@ -43,7 +51,9 @@ class Builds:
                 environment=environment,
                 deadline=within(self.rules.build_seconds),
             )
-            return tx.builds.insert(build)
+            made = tx.builds.insert(build)
+            tx.builds.note(made, "pushed", f"{who(caller)} pushed {described(source)}: push {number}")
+            return made
 
     def unchanged(self, app: Application, source: Source, environment: str = PRODUCTION) -> Build | None:
         """Return the push whose release serves, where a push of this source would make the same again; else None."""

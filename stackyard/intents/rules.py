@@ -77,6 +77,11 @@ def visible(rows: Repository[T], caller: Caller, ident: str) -> T:
         return rows.find(ident, None)
 
 
+def who(caller: Caller) -> str:
+    """Return what history calls a caller."""
+    return caller.user_name or caller.user_id
+
+
 def living(tx: Transaction, caller: Caller, ident: str) -> Application:
     """Return an application that nobody has asked to destroy; raises NotFound, Conflict."""
     app = visible(tx.applications, caller, ident)

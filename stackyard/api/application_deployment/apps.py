@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import time
+
 from stackyard.api.application_deployment import environments, schemas, views
 from stackyard.api.call import Call, Reply
 from stackyard.model import errors
 from stackyard.model.applications import PRODUCTION, Application
+from stackyard.model.logs import moment
+
+EVENTS_QUERY = environments.QUERY | {"after", "since", "tail"}
 
 
 def find(call: Call) -> Application:
@@ -74,9 +79,25 @@ def configure(call: Call) -> Reply:
 
 
 def events(call: Call) -> Reply:
-    """Show the history of an application, or of one environment."""
-    found = call.services.intents.applications.events(call.target, call.query.get("environment"))
-    return Reply(data=[{"at": event.at.isoformat(), "kind": event.kind, "message": event.message} for event in found])
+    """Show the history of an application, or of one environment.
+
+    Of that what came behind the event `after`, or at or after the time `since`; at most the newest `tail`.
+    """
+    query = call.query
+    after, tail = _number(query.get("after"), "after", 0), _number(query.get("tail"), "tail", None)
+    since = moment(query["since"], time.time()) if query.get("since") else ""
+    found = call.services.intents.applications.events(call.target, query.get("environment"))
+    wanted = [event for event in found if event.id > (after or 0) and f"{event.at:%Y-%m-%dT%H:%M:%S.%f}" >= since[:26]]
+    return Reply(data=[views.event(event) for event in (wanted if tail is None else wanted[len(wanted) - tail :])])
+
+
+def _number(text: str | None, name: str, default: int | None) -> int | None:
+    """Return a number of the query; raises BadInput."""
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise errors.BadInput(f"{name} must be a number, not '{text[:40]}'")
+    return int(text)
 
 
 def _shown(call: Call, app: Application, environment: str = PRODUCTION) -> views.View:

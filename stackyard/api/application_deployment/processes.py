@@ -3,16 +3,44 @@
 
 from __future__ import annotations
 
+import time
+
 from stackyard.api.application_deployment import environments, views
 from stackyard.api.call import Call, Reply
+from stackyard.model import errors
+from stackyard.model.masking import mask
+from stackyard.model.plan import restarts
+from stackyard.model.ports import ClusterAccess, RunSeen
+
+QUERY = environments.QUERY | {"usage"}
+MAX_LINE = 200
 
 
 def index(call: Call) -> Reply:
-    """List the replicas of an environment."""
+    """List the replicas of an environment; with `usage=1` what they use too, which takes half a second."""
     of = environments.deployment(call)
     cluster = call.services.intents.deployments.place(call.target, of.environment)
     if cluster is None or not cluster.observed.nodes:
         return Reply(data=[])
-    runs = call.services.workloads.runs(call.services.access(cluster), of.workload_id)
-    found = [views.process(run, replica) for run in runs for replica in run.tasks]
+    access = call.services.access(cluster)
+    usage = call.query.get("usage", "").lower() in ("1", "true")
+    runs = call.services.workloads.glance(access, of.workload_id, usage=usage)
+    found = [view for run in runs for view in _of_run(call, access, run)]
     return Reply(data=sorted(found, key=lambda each: (each["service"], each["release"], each["replica"])))
+
+
+def _of_run(call: Call, access: ClusterAccess, run: RunSeen) -> list[views.View]:
+    loop = restarts.loop(run, time.time())
+    if loop:
+        loop = restarts.loop(run, time.time(), _last_line(call, access, run))
+    return [views.process(run, replica, loop) for replica in run.tasks]
+
+
+def _last_line(call: Call, access: ClusterAccess, run: RunSeen) -> str:
+    """Return what the run's newest failed container wrote last, without secrets; nothing when that can't be had."""
+    try:
+        lines = call.services.workloads.tail(access, run.name, 1).splitlines()
+    except errors.StackyardError:
+        return ""
+    hidden = call.services.intents.releases.hidden(environments.deployment(call))
+    return mask(lines[-1], hidden)[:MAX_LINE] if lines else ""

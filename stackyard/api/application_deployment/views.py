@@ -14,7 +14,7 @@ from stackyard.model.applications import PRODUCTION, Application, Deployment, Re
 from stackyard.model.builds import Build, Step
 from stackyard.model.phase import FAILED, IN_PROGRESS, Phase
 from stackyard.model.ports import Replica, RunSeen
-from stackyard.model.records import Record
+from stackyard.model.records import Event, Record
 from stackyard.model.sources import without_password
 
 View = dict[str, Any]
@@ -158,9 +158,17 @@ def release(record: Release, config_keys: Sequence[str], serving: Mapping[str, i
     }
 
 
-def process(run: RunSeen, replica: Replica) -> View:
-    """Return one replica of a run."""
-    started = replica.started_at
+def event(of: Event) -> View:
+    """Return one line of history."""
+    return {"id": of.id, "at": of.at.isoformat(), "kind": of.kind, "message": of.message}
+
+
+def process(run: RunSeen, replica: Replica, loop: str = "") -> View:
+    """Return one replica of a run; `loop` says why the run keeps restarting.
+
+    `restarts` is how often its slot has stopped lately, as far as is remembered; `cpu` is a share of one core.
+    """
+    restarted = sum(task.slot == replica.slot and task.state == "exited" for task in run.tasks)
     return {
         "service": replica.service,
         "replica": replica.slot,
@@ -168,9 +176,19 @@ def process(run: RunSeen, replica: Replica) -> View:
         "node": replica.node,
         "release": run.release,
         "endpoint": replica.endpoint,
-        "started_at": _time(datetime.datetime.fromtimestamp(started, datetime.UTC)) if started else None,
+        "started_at": _moment(replica.started_at),
+        "ended_at": _moment(replica.ended_at),
         "reason": replica.reason,
+        "restarts": restarted,
+        "loop": loop,
+        "cpu": replica.cpu,
+        "memory": replica.memory,
+        "memory_limit": replica.memory_limit,
     }
+
+
+def _moment(seconds: float | None) -> str | None:
+    return _time(datetime.datetime.fromtimestamp(seconds, datetime.UTC)) if seconds else None
 
 
 def language_pack(call: Call, name: str, description: str) -> View:
