@@ -24,6 +24,7 @@ from stackyard.drivers.logs.files import FileLogStore
 from stackyard.drivers.logs.keeper import Bounds
 from stackyard.drivers.machines.docker import DockerMachines
 from stackyard.drivers.registries.distribution import DistributionRegistry, node_files
+from stackyard.drivers.registries.rebase import RegistryRebase
 from stackyard.drivers.routers.haproxy import HAProxyRouter
 from stackyard.drivers.secrets.authorities import Authorities
 from stackyard.drivers.secrets.fernet import FernetSecrets
@@ -38,6 +39,7 @@ from stackyard.model.ports import (
     Jobs,
     LogStore,
     Machines,
+    Rebaser,
     Registry,
     Router,
     Secrets,
@@ -68,6 +70,7 @@ class Parts:
     workloads: Workloads
     jobs: Jobs
     registry: Registry
+    rebaser: Rebaser
     router: Router
     certificates: HostCertificates
     logs: LogStore
@@ -102,6 +105,7 @@ def assemble(options: cfg.ConfigOpts) -> Parts:
         workloads=SwarmWorkloads(registry),
         jobs=SwarmJobs(registry),
         registry=registry,
+        rebaser=RegistryRebase(registry.manifests(), registry.address()),
         router=HAProxyRouter(folder / "router"),
         certificates=HostCertificates(folder / "certificates"),
         logs=FileLogStore(folder / "logs", Bounds(options.logs.megabytes * 1024 * 1024, options.logs.days * 86400.0)),

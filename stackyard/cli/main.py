@@ -28,7 +28,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("stackyard.cli.plan:plan", "Show what a push of a folder would do and why, without building."),
     "git-remote": ("stackyard.cli.git_remote:git_remote", "Set this git repository up for 'git push stackyard main'."),
     "apps": ("stackyard.cli.applications:apps", "List applications."),
-    "ps": ("stackyard.cli.applications:ps", "List an application's containers."),
+    "ps": ("stackyard.cli.ps:ps", "List an application's replicas, and what they use."),
+    "top": ("stackyard.cli.top:top", "Show live what applications or replicas use."),
+    "open": ("stackyard.cli.open:open_app", "Open an application in the browser."),
     "logs": ("stackyard.cli.applications:logs", "Show an application's logs in order of time."),
     "scale": ("stackyard.cli.applications:scale", "Set the number of replicas: scale APP web=3."),
     "environments": ("stackyard.cli.environments:environments", "List, add and remove an application's environments."),
@@ -36,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "domains": ("stackyard.cli.domains:domains", "List, add and remove an application's own host names."),
     "maintenance": ("stackyard.cli.maintenance:maintenance", "Answer for an application with a page of maintenance."),
     "rollback": ("stackyard.cli.applications:rollback", "Serve an earlier release again."),
+    "rebase": ("stackyard.cli.rebase:rebase", "Move applications to patched stacks without a build."),
     "config": ("stackyard.cli.applications:config", "Show, set and unset an application's configuration."),
     "run": ("stackyard.cli.jobs:run", "Run a command once, in a container of its own: run APP -- COMMAND."),
     "exec": ("stackyard.cli.jobs:execute", "Run a command in a replica that runs: exec APP -- COMMAND."),
@@ -44,7 +47,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "builds": ("stackyard.cli.builds:builds", "List an application's builds."),
     "build": ("stackyard.cli.builds:build", "Show the output of a build: build logs APP [N]."),
     "releases": ("stackyard.cli.applications:releases", "List an application's releases."),
-    "events": ("stackyard.cli.applications:events", "Show an application's history."),
+    "events": ("stackyard.cli.events:events", "Show an application's history."),
 }
 HIDDEN: dict[str, str] = {"git-credential": "stackyard.cli.git_remote:git_credential"}
 """Commands that programs call."""

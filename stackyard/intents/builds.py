@@ -21,6 +21,8 @@ from stackyard.store.builds import unchanged
 
 def described(source: Source) -> str:
     """Return what is pushed, for history."""
+    if source.rebase:
+        return "the images of the release that serves, to be rebased"
     if source.repository:
         revision = f" at {source.revision}" if source.revision else ""
         return f"{without_password(source.repository)}{revision}"
@@ -54,6 +56,14 @@ class Builds:
             made = tx.builds.insert(build)
             tx.builds.note(made, "pushed", f"{who(caller)} pushed {described(source)}: push {number}")
             return made
+
+    def rebase(self, caller: Caller, ident: str, environment: str = PRODUCTION) -> Build:
+        """Write a build that moves a release to the newest of its stacks; raises Conflict before the first."""
+        with self.store.reading() as tx:
+            app = living(tx, caller, ident)
+            if environment_of(tx, app, environment).release < 1:
+                raise errors.Conflict(f"application {app.name} has no release in {environment} yet; push it first")
+        return self.push(caller, ident, Source(rebase=True), environment)
 
     def unchanged(self, app: Application, source: Source, environment: str = PRODUCTION) -> Build | None:
         """Return the push whose release serves, where a push of this source would make the same again; else None."""

@@ -16,7 +16,8 @@ class Source:
 
     A git source has `repository` and `revision` (branch, tag or commit; empty: the default branch);
     `digest` is then filled when it has been fetched. Where the URL holds a password, `repository` is without it
-    and `sealed` is the whole URL, sealed. With `force` it is built even where nothing has changed.
+    and `sealed` is the whole URL, sealed. With `force` it is built even where nothing has changed. With `rebase`
+    there is no source: the images of the release that serves are moved to the newest of their stacks.
     """
 
     repository: str = ""
@@ -24,6 +25,7 @@ class Source:
     digest: str = ""
     sealed: str = ""
     force: bool = False
+    rebase: bool = False
 
 
 class Step(enum.StrEnum):

@@ -531,10 +531,18 @@ class BuildRequest:
     revision: str = ""
 
 
+@dataclasses.dataclass(frozen=True)
+class Rebased:
+    """An image by digest, and the stack that it is on (`stackyard/python@sha256:...`)."""
+
+    image: str
+    stack: str
+
+
 class Rebaser(Protocol):
     """Moves images to newer stacks, in the registry alone."""
 
-    def rebase(self, image: str) -> str:
+    def rebase(self, image: str) -> Rebased:
         """Return the image (by digest) as it is on the newest of its stack; the same where it is on that already.
 
         Raises GiveUp where it was not made by a language pack or buildpack, or the stack promises something else now.

@@ -22,11 +22,12 @@ from stackyard.model.domains import Domain
 from stackyard.model.phase import ENDING, Phase, Trigger
 from stackyard.model.plan import Action
 from stackyard.model.plan import builds as steps
-from stackyard.model.ports import Builder, BuildRequest, Log, NodeAccess, Sources
+from stackyard.model.ports import Builder, BuildRequest, Log, NodeAccess, Rebaser, Sources
 from stackyard.model.records import Event, utcnow
 from stackyard.store import Store, Transaction
 from stackyard.store.builds import Builds as Rows
 from stackyard.store.builds import unchanged
+from stackyard.worker import rebasing
 from stackyard.worker.applications import image_prefix
 from stackyard.worker.logs import BuildLog
 from stackyard.worker.reconciler import Change, Passive
@@ -35,6 +36,7 @@ STEPS: dict[type[Action], Step] = {
     steps.FetchSource: Step.FETCH,
     steps.DetectServices: Step.DETECT,
     steps.BuildImage: Step.BUILD,
+    steps.RebaseImages: Step.BUILD,
     steps.MakeRelease: Step.RELEASE,
     steps.Abandon: Step.DEPLOY,
 }
@@ -43,11 +45,15 @@ NEWEST_EVENTS = 50
 
 @dataclasses.dataclass(frozen=True)
 class Workshop:
-    """Where builds happen on this host (`folder`: trees while they are read) and how long a release may take."""
+    """Where builds happen on this host (`folder`: trees while they are read) and how long a release may take.
+
+    `rebaser` moves images to newer stacks.
+    """
 
     folder: pathlib.Path
     ready_seconds: int
     domain: str = "localhost"
+    rebaser: Rebaser | None = None
 
 
 class Builds(Passive):
@@ -65,6 +71,7 @@ class Builds(Passive):
             steps.FetchSource: self._fetch,
             steps.DetectServices: self._detect,
             steps.BuildImage: self._build,
+            steps.RebaseImages: self._rebase,
             steps.MakeRelease: self._release,
             steps.Abandon: self._abandon,
         }
@@ -187,6 +194,7 @@ class Builds(Passive):
                 tag=f"build-{record.number}",
                 project_id=record.project_id,
                 app_id=record.app_id,
+                revision=record.observed.revision,
             )
             return self.builder.build(request, log)
 
@@ -197,7 +205,27 @@ class Builds(Passive):
             return None
         return next((other.name for other in spec.services if _same_image(other, service, record)), None)
 
-    def _release(self, record: Build, _action: object, log: Log) -> Change[Build]:
+    def _rebase(self, record: Build, action: object, log: Log) -> Change[Build]:
+        """Rebase and release in one action: what it writes in the registry is the same when it is done twice."""
+        with self.store.reading() as tx:
+            deployment = _environment(tx, record)
+            old = rebasing.current(tx, deployment)
+        if self.workshop.rebaser is None:
+            raise errors.GiveUp("this platform's registry can't rebase images; push the application again instead")
+        moved = rebasing.moved(self.workshop.rebaser, old.release.spec.services, log)
+        if not moved.images:
+            log(f"release {old.release.number} is on the newest of its stacks already\n")
+            return _advance(record, Step.DEPLOY, revision=old.release.revision, release=old.release.number)
+        made = {
+            service.name: moved.images.get(service.image or "", service.image or "")
+            for service in old.release.spec.services
+        }
+        observed = dataclasses.replace(
+            record.observed, digest=old.digest, revision=old.release.revision, spec=old.release.spec, images=made
+        )
+        return self._release(dataclasses.replace(record, observed=observed), action, log, moved.summary)
+
+    def _release(self, record: Build, _action: object, log: Log, summary: str = "") -> Change[Build]:
         with self.store.reading() as tx:
             deployment = _environment(tx, record)
             number = tx.releases.next_number(record.app_id)
@@ -211,7 +239,7 @@ class Builds(Passive):
             secret_keys=deployment.secret_keys,
             build_id=record.id,
             revision=record.observed.revision,
-            summary=f"push {record.number}",
+            summary=summary or f"push {record.number}",
         )
         if any(service.domains for service in release.spec.services):
             with self.store.reading() as tx:
@@ -319,6 +347,8 @@ def _origin(service: Service) -> str:
         return f"image {service.image}"
     if service.build.dockerfile:
         return f"built by {service.build.dockerfile} in {service.build.context}"
+    if service.build.buildpacks:
+        return f"built by buildpacks from {service.build.context}"
     return f"built by a language pack from {service.build.context}"
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import cotyledon
 
 from stackyard import assembly, conf
+from stackyard.drivers.routers.access import AccessLog
 from stackyard.model import errors
 from stackyard.model.records import Lease, Record
 from stackyard.store.wake import Ear
@@ -40,7 +41,7 @@ def reconcilers(parts: assembly.Parts) -> list[Reconciler[Any, Any]]:
     apps, worker = options.apps, options.worker
     patience = Patience(apps.stage_seconds, apps.ready_seconds)
     places = Places(apps.domain, apps.drain_seconds, patience, apps.proving_seconds, parts.certificates)
-    workshop = Workshop(parts.folder / "trees", apps.ready_seconds, apps.domain)
+    workshop = Workshop(parts.folder / "trees", apps.ready_seconds, apps.domain, parts.rebaser)
     nouns: list[Noun[Any, Any]] = [
         Deployments(parts.store, parts.workloads, parts.router, parts.authorities, places),
         Builds(parts.store, parts.sources, parts.builder, parts.authorities, workshop),
@@ -76,6 +77,7 @@ class Worker(cotyledon.Service):  # type: ignore[misc]
         Heartbeat(self.parts.store).start()
         Cron(self.parts.store, self.parts.options.apps.job_seconds).start()
         Watch(self.parts.machines, self.parts.store).start()
+        AccessLog(self.parts.folder / "router", self.parts.logs.append).start()
         self.collector.start()
         with concurrent.futures.ThreadPoolExecutor(self.threads, "work") as pool:
             while not self.stopping.is_set():

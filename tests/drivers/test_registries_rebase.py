@@ -71,12 +71,12 @@ def told(bench: Bench, image: str) -> dict[str, object]:
 
 def test_an_image_moves_to_a_patched_stack(bench: Bench) -> None:
     image = bench.push()
-    assert mover(bench).rebase(image) == image, "it is on the newest stack"
+    assert mover(bench).rebase(image).image == image, "it is on the newest stack"
     patched(bench)
-    moved = mover(bench).rebase(image)
+    moved = mover(bench).rebase(image).image
     assert moved != image
-    assert mover(bench).rebase(image) == moved, "done twice, it is the same"
-    assert mover(bench).rebase(moved) == moved
+    assert mover(bench).rebase(image).image == moved, "done twice, it is the same"
+    assert mover(bench).rebase(moved).image == moved
     bench.engine.images.pull(moved)
     assert bench.run(moved) == "application True\n"
     before, after = told(bench, image), told(bench, moved)
@@ -95,7 +95,7 @@ def test_what_was_installed_moves_along(bench: Bench) -> None:
     (bench.folder / "app.py").write_text("import own, os; print(own.__file__, os.path.exists('/opt/patched'))")
     image = bench.push()
     patched(bench)
-    moved = mover(bench).rebase(image)
+    moved = mover(bench).rebase(image).image
     bench.engine.images.pull(moved)
     assert bench.run(moved).split()[1] == "True"
 

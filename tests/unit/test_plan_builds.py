@@ -39,3 +39,9 @@ def test_a_push_that_has_begun_is_not_given_up_for_a_newer_one() -> None:
     released = dataclasses.replace(under_way.observed, release=7)
     done = dataclasses.replace(under_way, observed=released)
     assert steps.plan_build(done, steps.Seen(newest=3)) == []
+
+
+def test_a_rebase_has_one_step_of_its_own() -> None:
+    asked = dataclasses.replace(build(2), source=Source(rebase=True))
+    assert steps.plan_build(asked, steps.Seen()) == [steps.RebaseImages()]
+    assert isinstance(steps.plan_build(asked, steps.Seen(earlier=True, newest=2))[0], Wait)

@@ -99,7 +99,7 @@ WORKFLOW = _object(
             "minItems": 1,
             "maxItems": 3,
             "uniqueItems": True,
-            "items": {"enum": ["build", "deploy", "scale"]},
+            "items": {"enum": ["build", "deploy", "rebase", "scale"]},
         },
         "source": {
             "type": "object",

@@ -94,7 +94,7 @@ def workflow(call: Call, of: Application, build: Build) -> View:
     """Return a push."""
     observed = build.observed
     return {
-        **_workflow(call, of, build.id, ["build", "deploy"]),
+        **_workflow(call, of, build.id, ["rebase"] if build.source.rebase else ["build", "deploy"]),
         "wf_id": build.number,
         "environment": build.environment,
         "source": {

@@ -59,6 +59,11 @@ def _push(call: Call) -> Reply:
     return Reply(data=views.workflow(call, call.target, build))
 
 
+def _rebase(call: Call) -> Reply:
+    build = call.services.intents.builds.rebase(call.caller, call.target.id, _environment(call))
+    return Reply(data=views.workflow(call, call.target, build))
+
+
 def _environment(call: Call) -> str:
     return call.body.get("environment") or PRODUCTION
 
@@ -93,5 +98,6 @@ def _scale(call: Call) -> Reply:
 _ACTIONS: Mapping[tuple[str, ...], Callable[[Call], Reply]] = {
     ("build", "deploy"): _push,
     ("deploy",): _deploy,
+    ("rebase",): _rebase,
     ("scale",): _scale,
 }

@@ -13,6 +13,7 @@ from typing import Any
 from stackyard.drivers.builders import labels
 from stackyard.drivers.registries.manifests import Manifest, Manifests
 from stackyard.model import errors
+from stackyard.model.ports import Rebased
 
 NEWEST = "latest"
 
@@ -24,7 +25,7 @@ class RegistryRebase:
         self._manifests = manifests
         self._address = address
 
-    def rebase(self, image: str) -> str:
+    def rebase(self, image: str) -> Rebased:
         """Return the image (by digest) on the newest of its stack; raises GiveUp saying why that can't be."""
         repository, digest = self._parts(image)
         old = self._manifests.read(repository, digest)
@@ -39,8 +40,9 @@ class RegistryRebase:
             )
         _check_promise(run, old, new)
         if old.diff_ids[:count] == new.diff_ids:
-            return image
-        return f"{self._address}/{repository}@{self._moved(repository, old, run, new, count)}"
+            return Rebased(image, f"{run}@{new.digest}")
+        moved = self._moved(repository, old, run, new, count)
+        return Rebased(f"{self._address}/{repository}@{moved}", f"{run}@{new.digest}")
 
     def _parts(self, image: str) -> tuple[str, str]:
         name, _, digest = image.partition("@")

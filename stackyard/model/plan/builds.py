@@ -38,6 +38,11 @@ class DetectServices(Action):
 
 
 @dataclasses.dataclass(frozen=True)
+class RebaseImages(Action):
+    """Move the images of the release that serves to the newest of their stacks, and write a release of them."""
+
+
+@dataclasses.dataclass(frozen=True)
 class BuildImage(Action):
     """Make (or find) the image of one service."""
 
@@ -69,7 +74,7 @@ def plan_build(build: Build, seen: Seen) -> list[Action]:
         return [Abandon(f"environment {build.environment} was removed while this push was under way")]
     if observed.release:
         return _plan_deployment(observed.release, seen)
-    return _plan_turn(build, seen) or _plan_image(observed)
+    return _plan_turn(build, seen) or ([RebaseImages()] if build.source.rebase else _plan_image(observed))
 
 
 def _plan_turn(build: Build, seen: Seen) -> list[Action]:
