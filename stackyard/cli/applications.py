@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What there is of applications: `stackyard apps`, `ps`, `releases`, `events`, and `destroy`.
+"""What there is of applications: `stackyard apps`, `releases` and `destroy`.
 
 The command table finds every application command here; those that change or follow have modules of their own.
 """
@@ -18,15 +18,13 @@ from stackyard.cli.push import SERVICE, push
 from stackyard.cli.session import Session, quote
 from stackyard.model import errors
 
-__all__ = ["apps", "config", "destroy", "events", "logs", "ps", "push", "releases", "rollback", "scale"]
+__all__ = ["apps", "config", "destroy", "logs", "push", "releases", "rollback", "scale"]
 
 Json = dict[str, Any]
 
 DESTROY_SECONDS = 300.0
 APP_COLUMNS = ("name", "status", "release", "url", "reason")
-PROCESS_COLUMNS = ("service", "replica", "state", "node", "release", "endpoint", "started_at", "reason")
 RELEASE_COLUMNS = ("number", "environment", "current", "revision", "summary", "created_at")
-EVENT_COLUMNS = ("at", "kind", "message")
 
 
 @click.command()
@@ -42,32 +40,12 @@ def apps(as_json: bool) -> None:
 
 @click.command()
 @click.argument("app")
-@output.env_option
-@output.json_option
-def ps(app: str, environment: str | None, as_json: bool) -> None:
-    """List an application's containers."""
-    found = Session(SERVICE).get(f"/apps/{quote(app)}/processes", environment=environment)
-    output.show(PROCESS_COLUMNS, found, as_json=as_json, empty="nothing runs yet")
-
-
-@click.command()
-@click.argument("app")
 @click.option("--env", "environment", metavar="NAME", help="Only those made for this environment.")
 @output.json_option
 def releases(app: str, environment: str | None, as_json: bool) -> None:
     """List an application's releases, newest first."""
     found = Session(SERVICE).get(f"/apps/{quote(app)}/releases", environment=environment)
     output.show(RELEASE_COLUMNS, found, as_json=as_json, empty="no releases yet")
-
-
-@click.command()
-@click.argument("app")
-@click.option("--env", "environment", metavar="NAME", help="Only of this environment.")
-@output.json_option
-def events(app: str, environment: str | None, as_json: bool) -> None:
-    """Show an application's history, oldest first."""
-    found = Session(SERVICE).get(f"/apps/{quote(app)}/events", environment=environment)
-    output.show(EVENT_COLUMNS, found, as_json=as_json, empty="nothing has happened yet")
 
 
 @click.command()

@@ -22,6 +22,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
+    from rich.table import Table as RichTable
 
 Row = Mapping[str, object]
 
@@ -65,9 +66,21 @@ def _plain(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _rich_table(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+def rich_table(columns: Sequence[str], rows: Sequence[Row]) -> RichTable:
+    """Return rows (mappings) as a table for rich to draw."""
+    return _drawn(_headings(columns), _cells(columns, rows))
+
+
+def _headings(columns: Sequence[str]) -> list[str]:
+    return [column.replace("_", " ").upper() for column in columns]
+
+
+def _cells(columns: Sequence[str], rows: Sequence[Row]) -> list[list[str]]:
+    return [[_cell(row.get(column)) for column in columns] for row in rows]
+
+
+def _drawn(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> RichTable:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -76,7 +89,7 @@ def _rich_table(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
         table.add_column(column, overflow="fold")
     for line in cells:
         table.add_row(*(Text(text, _style(text)) for text in line))
-    Console(highlight=False).print(table)
+    return table
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Row], empty: str = "nothing here yet") -> None:
@@ -84,12 +97,12 @@ def print_table(columns: Sequence[str], rows: Sequence[Row], empty: str = "nothi
     if not rows:
         click.echo(empty)
         return
-    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
-    headings = [column.replace("_", " ").upper() for column in columns]
     if sys.stdout.isatty():
-        _rich_table(headings, cells)
+        from rich.console import Console
+
+        Console(highlight=False).print(rich_table(columns, rows))
     else:
-        click.echo(_plain(headings, cells))
+        click.echo(_plain(_headings(columns), _cells(columns, rows)))
 
 
 def show(columns: Sequence[str], rows: Sequence[Row], *, as_json: bool, empty: str = "nothing here yet") -> None:

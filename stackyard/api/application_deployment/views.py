@@ -10,7 +10,7 @@ from typing import Any
 
 from stackyard.api.call import Call
 from stackyard.intents.applications import Progress
-from stackyard.model.applications import PRODUCTION, Application, Deployment, Release, host_label
+from stackyard.model.applications import PRODUCTION, Application, Deployment, Release, Stage, host_label
 from stackyard.model.builds import Build, Step
 from stackyard.model.phase import FAILED, IN_PROGRESS, Phase
 from stackyard.model.ports import Replica, RunSeen
@@ -55,6 +55,7 @@ def app(call: Call, record: Application, progress: Progress, environment: str = 
         "status_reason": reason,
         "environment": environment,
         "app_url": address(call, record, progress.releases.get(record.id)),
+        "urls": addresses(call, record, progress.releases.get(record.id)),
         "release": max(0, deployment.serving) if deployment else 0,
         "scale_config": _scale(deployment),
         "cluster_id": deployment.cluster_id if deployment else None,
@@ -283,6 +284,16 @@ def address(call: Call, record: Application, newest: Release | None) -> str | No
     port = "" if conf.router.port == 80 else f":{conf.router.port}"
     label = host_label(record.name, newest.environment)
     return f"http://{label}.{record.project_name}.{conf.apps.domain}{port}"
+
+
+def addresses(call: Call, record: Application, newest: Release | None) -> dict[str, str]:
+    """Return the URL of each service that listens: `web` (else the first) has the environment's own."""
+    main = address(call, record, newest)
+    routed = [each.name for each in newest.spec.services if each.port and each.stage is Stage.RUN] if newest else []
+    if not routed or main is None:
+        return {}
+    first = "web" if "web" in routed else routed[0]
+    return {name: main if name == first else main.replace("://", f"://{name}.", 1) for name in routed}
 
 
 def _time(at: datetime.datetime | None) -> str | None:
