@@ -13,7 +13,7 @@ import tempfile
 from rich.console import Console
 from rich.table import Table
 
-from tools.bench import api, cluster, healing, many, memory, push
+from tools.bench import api, cluster, healing, many, memory, push, serving
 from tools.bench.platform import Platform
 
 MEASURES = {
@@ -22,6 +22,7 @@ MEASURES = {
     "heal": healing.measure,
     "many": many.measure,
     "push": push.measure,
+    "serving": serving.measure,
     "api": api.measure,
     "memory": memory.measure,
 }

@@ -17,6 +17,7 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Callable
+from typing import Any
 
 from tools.bench.figure import Figure
 from tools.bench.platform import Platform, free_port, until
@@ -41,9 +42,7 @@ CMD ["/venv/bin/gunicorn", "--bind", "0.0.0.0:8000", "--threads", "8", "--access
 
 
 def measure(platform: Platform) -> list[Figure]:
-    platform.run("cluster", "create", "bench", "--nodes", "2")
-    source = copy(platform.folder / "guestbook")
-    url = platform.json("push", str(source), "--app", "guestbook")["url"]
+    source, url = guestbook(platform)
     floor = Floor(platform)
     ours, floors, lost = [], [], Lost()
     try:
@@ -56,11 +55,18 @@ def measure(platform: Platform) -> list[Figure]:
             lost.add(load, floor_load)
     finally:
         floor.remove()
-    rollback = timed(lambda: platform.run("rollback", "guestbook", "1"), url, "1")
     return [
         Figure("push of a changed line → served", "s", ours, floors, lost.text()),
-        Figure("rollback → served", "s", [rollback], [], "with the command's own start"),
     ]
+
+
+def guestbook(platform: Platform) -> tuple[pathlib.Path, str]:
+    """Return the source and the address of an application on two nodes; made for the first that asks."""
+    source = platform.folder / "guestbook"
+    if not source.exists():
+        platform.run("cluster", "create", "bench", "--nodes", "2")
+        copy(source)
+    return source, platform.json("push", str(source), "--app", "guestbook")["url"]
 
 
 class Lost:
@@ -105,13 +111,19 @@ def commit(folder: pathlib.Path) -> None:
 
 def version(url: str) -> str:
     """Return the version that answers, or nothing while none does."""
+    return str(answer(url).get("version", ""))
+
+
+def answer(url: str) -> dict[str, Any]:
+    """Return the guest book's answer; empty while there is none."""
     parts = urllib.parse.urlsplit(url)
     connection = http.client.HTTPConnection("127.0.0.1", parts.port or 80, timeout=5)
     try:
         connection.request("GET", "/entries", headers={"Host": parts.netloc})
-        return str(json.loads(connection.getresponse().read()).get("version", ""))
+        found = connection.getresponse()
+        return dict(json.loads(found.read())) if found.status == 200 else {}
     except (OSError, ValueError, http.client.HTTPException):
-        return ""
+        return {}
     finally:
         connection.close()
 
@@ -158,6 +170,11 @@ class Floor:
         docker = ["docker", "run", "-d", "--name", "sybench-floor-redis", "--network", "sybench-floor-app"]
         subprocess.run([*docker, "--network-alias", "redis", redis], check=True, capture_output=True)
         self.push("first")
+
+    def renew(self) -> None:
+        """Install the requirements anew."""
+        subprocess.run(["docker", "rm", "-fv", "sybench-floor-deps"], check=True, capture_output=True)
+        self._dependencies()
 
     def _image(self, name: str) -> str:
         return str(
