@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
+import fcntl
 import functools
 import graphlib
 import hashlib
 import io
+import os
 import pathlib
 import re
 import tarfile
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import docker
@@ -182,14 +186,39 @@ def _raise_first(future: concurrent.futures.Future[None], others: Iterable[concu
 def _build_one(client: docker.DockerClient, route: AptRoute, on_progress: Progress, recipe: Recipe) -> None:
     started = time.monotonic()
     say = functools.partial(on_progress, recipe.name)
-    say("building")
-    with plainly(f"building image {recipe.name}"):
+    with _alone(recipe, say), plainly(f"building image {recipe.name}"):
+        if _made_meanwhile(client, recipe):
+            say("made by another process")
+            return
+        say("building")
         if recipe.name == BASE and not base_image.pulled(client, say):
             script = recipe.folder / "mmdebstrap.sh"
             route.run(lambda proxy: base_image.bootstrap(client, script, recipe.reference, say, proxy), say)
         else:
             route.run(lambda proxy: _build_dockerfile(client, recipe, say, proxy), say)
     say(f"done in {time.monotonic() - started:.1f} s")
+
+
+@contextlib.contextmanager
+def _alone(recipe: Recipe, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold a recipe's lock on this machine: two that make the same at once would both take twice as long, or fail."""
+    folder = pathlib.Path(tempfile.gettempdir()) / f"stackyard-images-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with (folder / f"{recipe.name}-{recipe.digest[:12]}.lock").open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another process that makes it")
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def _made_meanwhile(client: docker.DockerClient, recipe: Recipe) -> bool:
+    try:
+        client.api.inspect_image(recipe.reference)  # type: ignore[no-untyped-call]
+    except docker.errors.ImageNotFound:
+        return False
+    return True
 
 
 def _build_dockerfile(

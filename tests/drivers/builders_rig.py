@@ -28,7 +28,7 @@ MARKER = "this-index-setting-must-not-stay.example"
 
 
 def client() -> docker.DockerClient:
-    return docker.from_env(version="1.41", timeout=60)
+    return docker.from_env(version="1.41", timeout=600)  # a first push of a stack may be silent for minutes
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from stackyard.local import images
 from stackyard.model import errors
 from stackyard.model.applications import BuildSpec, Service
 
-pytestmark = [pytest.mark.engine, pytest.mark.stacks]
+pytestmark = [pytest.mark.engine, pytest.mark.stacks, pytest.mark.timeout(2400)]
 
 APP = "sytestb5-0000"
 SAMPLES = pathlib.Path(__file__).parents[1] / "samples" / "buildpacks"

@@ -19,7 +19,8 @@ from stackyard.drivers.builders import Limits
 from stackyard.local import images
 from stackyard.model import errors
 
-pytestmark = pytest.mark.engine
+# On a fresh machine the first test of a language makes its stack, from a package mirror that may be slow.
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(2400)]
 
 APP = "sytestb2-0000"
 SAMPLES = pathlib.Path(__file__).parents[1] / "samples"
