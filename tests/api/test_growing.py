@@ -14,6 +14,7 @@ import pytest
 from werkzeug.test import Client
 
 from stackyard.api import http
+from stackyard.api.application_deployment import logs
 from stackyard.api.application_deployment.reading import Pollable
 from stackyard.model import errors
 from stackyard.model.logs import LogLine
@@ -78,12 +79,36 @@ def test_logs_are_one_json_object_a_line(full: World) -> None:
     full.engine.lines = LINES
     answer = full.call("GET", f"{APP}/logs")
     assert answer.headers["Content-Type"] == "application/x-ndjson"
-    assert [json.loads(line) for line in answer.data.splitlines()] == [dataclasses.asdict(line) for line in LINES]
+    shown = [json.loads(line) for line in answer.data.splitlines()]
+    assert [(each["at"], each["replica"], each["text"], each["late"]) for each in shown] == [
+        (line.at, line.replica, line.text, False) for line in LINES
+    ]
     assert full.call("GET", f"{APP}/logs?tail=1").data.splitlines() == answer.data.splitlines()[2:]
-    assert len(full.call("GET", f"{APP}/logs?service=web&timestamps=1").data.splitlines()) == 2
+    for choice in ("service=web&timestamps=1", "process=web", "replica=web", "since=2026-01-01T00:00:01Z"):
+        assert len(full.call("GET", f"{APP}/logs?{choice}").data.splitlines()) == 2
+    assert len(full.call("GET", f"{APP}/logs?until=2026-01-01T00:00:01Z").data.splitlines()) == 1
+    for number, each in enumerate(shown, 1):
+        behind = full.call("GET", f"{APP}/logs?cursor={each['cursor']}").data.splitlines()
+        assert [json.loads(line)["text"] for line in behind] == [line.text for line in LINES[number:]]
 
 
-@pytest.mark.parametrize("query", ["tail=x", "tail=-1", "service=none", "colour=1"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "tail=x",
+        "tail=-1",
+        "service=none",
+        "colour=1",
+        "since=yesterday",
+        "until=10",
+        "since=2026-13-01T00:00:00Z",
+        "since=1h&until=2h",
+        "service=web&process=db",
+        "cursor=x",
+        "cursor=WzEyM10",
+        "cursor=W1sxXV0",
+    ],
+)
 def test_wrong_words_about_logs(full: World, query: str) -> None:
     assert full.call("GET", f"{APP}/logs?{query}").status_code == 400
 
@@ -121,10 +146,18 @@ class Followed:
         raise AssertionError("it can be polled")
 
     def poll(self, timeout: float) -> list[LogLine]:
-        return self.batches.pop(0) if self.batches else []
+        batch = self.batches.pop(0) if self.batches else []
+        time.sleep(0 if batch else timeout)
+        return batch
 
     def close(self) -> None:
         self.closed = True
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give signs of life soon."""
+    monkeypatch.setattr(logs, "SIGN_OF_LIFE_SECONDS", 0.1)
 
 
 def follow(world: World, stream: Followed) -> tuple[Any, Any]:

@@ -28,6 +28,7 @@ from stackyard.drivers.secrets.authorities import Authorities
 from stackyard.drivers.secrets.fernet import FernetSecrets, ensure_key
 from stackyard.drivers.sources.archives import SourceFolder
 from stackyard.drivers.sources.repositories import BareRepositories, Room
+from stackyard.drivers.workloads.jobs import SwarmJobs
 from stackyard.intents import Intents, Rules
 from stackyard.model.applications import Application, AppSpec, Deployment, Release, Service
 from stackyard.model.clusters import Cluster, ClusterObserved, Node, NodeGroup, node_name, numbers
@@ -128,6 +129,7 @@ class World:
             certificates=X509(),
             authorities=self.authorities,
             workloads=self.engine,  # type: ignore[arg-type]
+            jobs=SwarmJobs(None),
             logs=FileLogStore(folder / "logs"),
             sources=sources,
             repositories=BareRepositories(folder / "repositories", sources, Room(push=1024 * 1024)),

@@ -44,6 +44,7 @@ def test_any_lateness_under_the_window_comes_out_sorted_complete_and_once(lines:
         reorder.push(each.replica, each, now / 1000)
     out += reorder.due(100.0)
     assert [each.at for each in out] == sorted(each.at for each in out)
+    assert not any(each.late for each in out)
     assert sorted(each.text for each in out) == sorted(str(number) for number in range(len(lines)))
     assert len(reorder) == 0
     assert reorder.next_due() is None
@@ -76,7 +77,21 @@ def test_a_line_later_than_the_window_is_late_but_not_lost() -> None:
     reorder.push("a", line(2.0), 0.0)
     assert len(reorder.due(0.3)) == 1
     reorder.push("b", line(1.0, "b"), 0.4)
-    assert [each.replica for each in reorder.due(0.4)] == ["b"]
+    assert [(each.replica, each.late) for each in reorder.due(0.7)] == [("b", True)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 5_000), st.integers(0, 3_000)), max_size=40), st.integers(0, 5_000))
+def test_whatever_is_out_of_order_says_so(lines: list[tuple[int, int]], passed: int) -> None:
+    reorder, out = Reorder(WINDOW, at(passed / 1000)), []
+    for now, when in sorted((when + late, when) for when, late in lines):
+        out += reorder.due(now / 1000)
+        reorder.push("a", line(when / 1000), now / 1000)
+    out += reorder.due(100.0)
+    newest = at(passed / 1000)
+    for each in out:
+        assert each.late == (each.at < newest)
+        newest = max(newest, each.at)
+    assert len(out) == len(lines)
 
 
 def test_a_source_that_is_behind_holds_back_what_is_newer_than_it() -> None:
