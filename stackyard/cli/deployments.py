@@ -181,7 +181,7 @@ def finish(session: Session, app: str, answer: Json, title: str, *, wait: bool, 
     path = with_query(f"/apps/{quote(app)}", {"environment": answer.get("environment")})
     if wait:
         with output.Progress(quiet=as_json).step(title):
-            status = waiting.until(lambda: _served(session, path, number), title, WAIT_SECONDS)
+            status = waiting.until(lambda: _served(session, path, number), title, WAIT_SECONDS, waiting.CLOSE)
     else:
         status = session.get(path)
     if as_json:
@@ -192,10 +192,15 @@ def finish(session: Session, app: str, answer: Json, title: str, *, wait: bool, 
 
 
 def _served(session: Session, path: str, number: int) -> Json | None:
-    """Return the application once it serves the release or a newer one; raises with the reason when that failed."""
+    """Return the application once it serves the release or a newer one; raises with the reason when that failed.
+
+    What still stops of the release before is not waited for.
+    """
     status: Json = session.get(path)
+    if status["release"] >= number:
+        return status
     if status["status"] == "ERROR":
         serving = status["release"]
         reason = status.get("status_reason") or "no reason given"
         raise errors.StackyardError(f"release {number} failed: {reason}; release {serving} goes on serving")
-    return status if status["release"] >= number and status["status"] == "DEPLOYMENT_COMPLETE" else None
+    return None

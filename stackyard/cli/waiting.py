@@ -15,7 +15,9 @@ from stackyard.model import errors
 T = TypeVar("T")
 
 SILENCE_SECONDS = 30.0
-SHORTEST, LONGEST = 0.1, 1.0
+SHORTEST, LONGEST = 0.05, 1.0
+CLOSE = 0.3
+"""The longest pause for what is a matter of moments."""
 
 
 def until(look: Callable[[], T | None], what: str, timeout: float, longest: float = LONGEST) -> T:
@@ -39,4 +41,4 @@ def until(look: Callable[[], T | None], what: str, timeout: float, longest: floa
         if time.monotonic() - began > timeout:
             raise errors.Unavailable(f"{what} is not done after {timeout:.0f} s; it goes on, look again later")
         time.sleep(pause)
-        pause = min(pause * 1.3, longest)
+        pause = min(pause * 1.15, longest)

@@ -3,25 +3,29 @@
 
 An engine checks first when a whole `interval` has passed (Docker Engine before 25 knows no shorter one for the
 start). A new release would stand ready and unused for that long. So the check's own command is run in the
-container now and then until it succeeds once; from there on the engine's word counts alone.
+container now and then until it succeeds once; from there on the engine's word counts alone. A service that is to
+listen is not asked before it does: a command takes processor time, which the start that it asks about needs.
 Used by `swarm.py` when it looks; keeps only what has been proved.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from stackyard.drivers.workloads import spec
 from stackyard.drivers.workloads.api import NodeEngine
-from stackyard.drivers.workloads.observe import Container
+from stackyard.drivers.workloads.observe import Container, endpoint_of
 from stackyard.model import errors
 
 PAUSE_SECONDS = 0.1
 WAIT_SECONDS = 1.0
+CONNECT_SECONDS = 0.2
 AT_ONCE = 8
 KEPT = 4096
 STARTING = "(health: starting)"
@@ -58,7 +62,7 @@ class Probes:
         engine = NodeEngine(container.node)
         try:
             probe = self._probe(engine, container.listed["Id"])
-            if not probe.proved and probe.command and time.monotonic() >= probe.due:
+            if not probe.proved and probe.command and time.monotonic() >= probe.due and _listens(container):
                 probe.proved = _run(engine, container.listed["Id"], probe.command)
                 probe.due = time.monotonic() + PAUSE_SECONDS
         except errors.StackyardError:
@@ -74,6 +78,20 @@ class Probes:
             while len(self._known) >= KEPT:
                 del self._known[next(iter(self._known))]
             return self._known.setdefault(container, probe)
+
+
+def _listens(container: Container) -> bool:
+    """Tell whether the container's port accepts connections; yes for one that is to have none."""
+    if spec.PORT not in container.labels:
+        return True
+    host, _, port = (endpoint_of(container) or "").rpartition(":")
+    if not port:
+        return False
+    try:
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def _command(details: Mapping[str, Any]) -> Sequence[str]:
