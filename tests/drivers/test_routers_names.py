@@ -180,9 +180,7 @@ def test_limits_have_answers_of_their_own(proxy: TLSProxy, replicas: Make) -> No
     large = {"X-Large": "a" * (haproxy_config.MAX_HEADER_BYTES + 1)}
     assert proxy.get(HOST, headers=large) == (431, "The request's headers have more than 16 KiB.\n")
     assert proxy.get(HOST, "/" + "a" * 8000, {"X-Large": "a" * 7000})[0] == 200
-    huge = proxy.get(HOST, headers={"X-Large": "a" * 60000})
-    assert huge[0] == 400
-    assert "more than 100 headers or 16 KiB" in huge[1]
+    assert proxy.get(HOST, headers={"X-Large": "a" * 60000})[0] == 400  # HAProxy's own words: it was never read
 
 
 class Echo(http.server.BaseHTTPRequestHandler):

@@ -49,8 +49,6 @@ def prepare(folder: pathlib.Path, listen: Listen) -> None:
     (folder / "maps" / "notes.map").touch(0o600)
     if listen.pair:
         Shelf(folder, ControlSocket(folder / "run")).prepare(listen.pair.pem)
-    for name, text in config.answers().items():
-        write(folder / "pages" / name, text)
     write(folder / "haproxy.cfg", config.base(listen))
 
 

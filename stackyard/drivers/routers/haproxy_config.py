@@ -60,9 +60,6 @@ defaults
     option redispatch 1
     retries 4
     retry-on conn-failure empty-response
-    # Whole files, which alone are used for what was never a request.
-    errorfile 400 pages/_400.http
-    errorfile 408 pages/_408.http
     http-error status 503 content-type text/plain string "No replica of this application is ready: none takes connections. See: stackyard ps APP\\n"
     http-error status 502 content-type text/plain string "The replica broke off before it answered. See: stackyard logs APP\\n"
     http-error status 504 content-type text/plain string "The replica took too long to answer. See: stackyard logs APP\\n"
@@ -94,12 +91,6 @@ backend _unknown
     http-request return status 404 content-type "text/html; charset=utf-8" lf-string "{unknown_page}" if html
     http-request return status 404 content-type text/plain lf-string "No application is served at %[var(txn.shown)]. See: stackyard apps\\n"
 """  # noqa: E501
-
-BROKEN = {
-    "400 Bad Request": f"The request is no valid HTTP, or has more than {MAX_HEADERS} headers or"
-    f" {MAX_HEADER_BYTES // 1024} KiB of them.\n",
-    "408 Request Timeout": "The request did not arrive within 15 seconds.\n",
-}
 
 LOG = (
     '{"at":%[date(0,us)],"owner":"%[var(txn.owner)]","method":"%HM",'
@@ -142,12 +133,6 @@ def base(listen: Listen) -> str:
         header_kib=MAX_HEADER_BYTES // 1024,
         unknown_page=_quoted(_page("Not found", "No application is served at %[var(txn.shown)].")),
     )
-
-
-def answers() -> dict[str, str]:
-    """Return the files that are answered to what was never a request, by name."""
-    head = "HTTP/1.1 {}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n"
-    return {f"_{status[:3]}.http": head.format(status, len(text)) + text for status, text in BROKEN.items()}
 
 
 def head(host: str, route: Route | None) -> str:
