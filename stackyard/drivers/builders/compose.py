@@ -14,9 +14,10 @@ from typing import Any
 
 from stackyard.drivers.builders import buildpacks, dependencies, documents, interpolation, quantities, schema, stages
 from stackyard.drivers.builders.environment import env_files, pairs
+from stackyard.drivers.builders.health import health
 from stackyard.drivers.builders.mounts import mounts
 from stackyard.drivers.builders.names import domains
-from stackyard.drivers.builders.ports import target_port
+from stackyard.drivers.builders.ports import claimed_twice, target_port
 from stackyard.model import errors
 from stackyard.model.applications import AppSpec, BuildSpec, HealthCheck, Mount, Service, Stage
 
@@ -79,7 +80,7 @@ class _Reader:
             port=port if stage is Stage.RUN else None,
             mounts=mounts(self.asked.get("volumes", []), self._at("volumes")),
             depends_on=self._depends_on(),
-            healthcheck=self._healthcheck(),
+            healthcheck=health((self.asked.get("x-stackyard") or {}).get("health"), self._healthcheck(), self.name),
             replicas=self._replicas(),
             working_dir=self.asked.get("working_dir"),
             user=str(self.asked["user"]) if "user" in self.asked else None,
@@ -276,6 +277,8 @@ def _notes(document: dict[str, Any]) -> tuple[str, ...]:
         notes.append("'version' has no effect; it may be removed")
     if document.get("x-stackyard") and set(document["x-stackyard"]) - {"buildpacks"}:
         notes.append("of 'x-stackyard' at the top of the file only buildpacks has an effect; the rest is of services")
+    for port, claiming in claimed_twice({name: asked.get("ports") or () for name, asked in document["services"].items()}):
+        notes.append(f"{claiming} publish port {port}: none of them gets it; each is reached by a host name of its own")
     for name, asked in document["services"].items():
         if len(asked.get("ports") or ()) > 1:
             notes.append(f"service {name!r}: only the first of its ports is routed")

@@ -11,6 +11,7 @@ import pathlib
 
 from stackyard.drivers.builders import buildpack_launcher as launcher
 from stackyard.drivers.builders import buildpacks, compose, dockerfile, packs
+from stackyard.drivers.builders.health import check_ports
 from stackyard.drivers.builders.plans import PORT, Plan, Process
 from stackyard.drivers.builders.trees import Tree
 from stackyard.model import errors
@@ -40,6 +41,7 @@ def _compose(folder: pathlib.Path, name: str) -> AppSpec:
     try:
         spec = compose.parse(_text(folder, name), lambda path: _text(folder, path))
         services = tuple(_with_build(folder, service) for service in spec.services)
+        check_ports(services)
     except errors.BadInput as error:
         raise errors.BadInput(f"{name}: {error}") from error
     others = [other for other in COMPOSE_FILES if other != name and (folder / other).is_file()]
@@ -82,6 +84,8 @@ def _planned(plan: Plan) -> AppSpec:
     notes += [f"{step.tool} for {step.subject}" for step in plan.steps()]
     processes = _started(plan)
     notes += [f"{process.name}: {process.command} ({process.reason})" for process in processes]
+    if not any(process.name == "web" for process in processes):
+        notes.append("there is no web process, so nothing is routed; name the one that serves HTTP 'web' in the Procfile")
     return AppSpec(tuple(_process(process) for process in processes), notes=(*notes, *plan.notes))
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stackyard.model import errors
@@ -19,6 +19,24 @@ def target_port(asked: Sequence[Any], where: str) -> int | None:
     """Return the container's port of the first entry, None without entries; all entries must be right."""
     targets = [_target(entry, f"{where}, entry {number}") for number, entry in enumerate(asked, 1)]
     return targets[0] if targets else None
+
+
+def claimed_twice(asked: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, str]]:
+    """Yield each published port that several services ask for, with their names in words."""
+    claims: dict[str, list[str]] = {}
+    for name, entries in asked.items():
+        for port in dict.fromkeys(filter(None, map(_published, entries))):
+            claims.setdefault(port, []).append(repr(name))
+    for port, names in claims.items():
+        if len(names) > 1:
+            yield port, f"services {', '.join(names[:-1])} and {names[-1]}"
+
+
+def _published(entry: Any) -> str:
+    if isinstance(entry, dict):
+        return str(entry.get("published") or "")
+    before = str(entry).partition("/")[0].split(":")[:-1]
+    return before[-1] if before and before[-1].isdigit() else ""
 
 
 def port_number(value: object, where: str) -> int:
