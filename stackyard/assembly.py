@@ -16,7 +16,7 @@ from typing import Any
 import docker
 from oslo_config import cfg
 
-from stackyard.drivers.builders import Limits, StackCommand, TenantBuilder
+from stackyard.drivers.builders import Limits, StackCommand, Supplies, TenantBuilder
 from stackyard.drivers.certificates.hosts import HostCertificates
 from stackyard.drivers.certificates.x509 import X509
 from stackyard.drivers.engines.swarm import SwarmEngine
@@ -24,6 +24,7 @@ from stackyard.drivers.logs.files import FileLogStore
 from stackyard.drivers.logs.keeper import Bounds
 from stackyard.drivers.machines.docker import DockerMachines
 from stackyard.drivers.registries.distribution import DistributionRegistry, node_files
+from stackyard.drivers.registries.host_images import HostImages
 from stackyard.drivers.registries.rebase import RegistryRebase
 from stackyard.drivers.routers.haproxy import HAProxyRouter
 from stackyard.drivers.secrets.authorities import Authorities
@@ -108,11 +109,17 @@ def assemble(options: cfg.ConfigOpts) -> Parts:
         rebaser=RegistryRebase(registry.manifests(), registry.address()),
         router=HAProxyRouter(folder / "router"),
         certificates=HostCertificates(folder / "certificates"),
-        logs=FileLogStore(folder / "logs", Bounds(options.logs.megabytes * 1024 * 1024, options.logs.days * 86400.0)),
+        logs=FileLogStore(folder / "lines", Bounds(options.logs.megabytes * 1024 * 1024, options.logs.days * 86400.0)),
         sources=sources,
         repositories=BareRepositories(folder / "repositories", sources, _room(options)),
         builder=TenantBuilder(
-            registry, limits=Limits(seconds=options.apps.build_seconds), stacks=STACKS, checkout=sources.checkout
+            registry,
+            limits=Limits(seconds=options.apps.build_seconds),
+            supplies=Supplies(
+                STACKS,
+                sources.checkout,
+                HostImages(lambda: client, registry, options.registry.port, options.apps.host_images),
+            ),
         ),
     )
 

@@ -23,6 +23,14 @@ def _list_of(item: str) -> str:
     return rf"^\s*{item}\s*(,\s*{item}\s*)*$"
 
 
+HOST_IMAGES = (
+    *("alpine", "busybox", "caddy", "composer", "debian", "eclipse-temurin", "golang", "gradle", "haproxy", "httpd"),
+    *("mariadb", "maven", "memcached", "mongo", "mysql", "nats", "nginx", "node", "openjdk", "perl", "php", "postgres"),
+    *("python", "rabbitmq", "redis", "ruby", "rust", "tomcat", "traefik", "ubuntu", "valkey"),
+)
+"""Names that by convention everywhere mean a public image: what an Engine has under them is no secret."""
+
+
 def default_state_dir() -> str:
     """Return the XDG state folder for Stackyard (XDG Base Directory Specification)."""
     explicit = os.environ.get("STACKYARD_STATE_DIR")
@@ -106,6 +114,12 @@ APPS = [
     cfg.IntOpt("max_per_project", default=100, help="Applications that one project may have."),
     cfg.IntOpt(
         "repository_mb", default=1024, help="What an application's git repository may take on disk here, in MiB."
+    ),
+    cfg.ListOpt(
+        "host_images",
+        default=[f"{name}:*" for name in HOST_IMAGES],
+        help="Images of this machine's own Engine that applications may begin with, as shell patterns of NAME:TAG. "
+        "Write * where all users may have all of them, nothing where none.",
     ),
     cfg.ListOpt(
         "refused_networks",

@@ -15,8 +15,9 @@ import docker.errors
 import loopback_registry
 import requests
 
-from stackyard.drivers.builders import Limits, TenantBuilder
+from stackyard.drivers.builders import Limits, Supplies, TenantBuilder
 from stackyard.drivers.builders.host import build_files
+from stackyard.drivers.builders.images import Lender
 from stackyard.drivers.sources.archives import SourceFolder
 from stackyard.local import images
 from stackyard.model.applications import BuildSpec, Service
@@ -70,6 +71,7 @@ class Bench:
     log: list[str] = dataclasses.field(default_factory=list)
     number: int = 0
     revision: str = ""
+    lender: Lender | None = None
 
     def write(self, **files: str) -> None:
         for name, text in files.items():
@@ -79,7 +81,11 @@ class Bench:
         files = build_files()
         files["pip.conf"] += f"# {MARKER}\n"
         return TenantBuilder(
-            self.registry, files, limits, lambda _node, _seconds: self.engine, self._stack, self._checkout
+            self.registry,
+            files,
+            limits,
+            lambda _node, _seconds: self.engine,
+            Supplies(self._stack, self._checkout, self.lender),
         )
 
     def _checkout(self, url: str, revision: str, folder: pathlib.Path, log: Log) -> str:

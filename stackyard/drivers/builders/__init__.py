@@ -3,6 +3,6 @@
 
 from stackyard.drivers.builders.limits import Limits
 from stackyard.drivers.builders.stack_command import StackCommand
-from stackyard.drivers.builders.tenant import TenantBuilder
+from stackyard.drivers.builders.tenant import Supplies, TenantBuilder
 
-__all__ = ["Limits", "StackCommand", "TenantBuilder"]
+__all__ = ["Limits", "StackCommand", "Supplies", "TenantBuilder"]

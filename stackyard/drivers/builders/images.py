@@ -10,7 +10,7 @@ import base64
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from stackyard.drivers.builders import references
 from stackyard.drivers.builders.engine import BuildNode
@@ -32,13 +32,21 @@ class Made:
     reference: str = ""
 
 
+class Lender(Protocol):
+    """Lends images of the platform's own Engine."""
+
+    def lend(self, name: str, project_id: str, log: Log) -> tuple[str, str] | None:
+        """Return (repository, digest) of a copy in the registry; None where there is none for the project."""
+
+
 class Images:
     """Images on one node, as one project may have them."""
 
-    def __init__(self, node: BuildNode, registry: Registry, project_id: str) -> None:
+    def __init__(self, node: BuildNode, registry: Registry, project_id: str, lender: Lender | None = None) -> None:
         self.node = node
         self.registry = registry
         self.project_id = project_id
+        self.lender = lender
 
     def resolve(self, image: str) -> str:
         """Return the image by digest, from the platform's registry or else a public one; raises GiveUp."""
@@ -48,6 +56,9 @@ class Images:
             return f"{self.registry.address()}/{repository}@{digest}"
         if reference.host == self.registry.address():
             raise self._nowhere(image, repository, "")
+        lent = self._lent(reference, lambda _: None)
+        if lent:
+            return f"{self.registry.address()}/{lent[0]}@{lent[1]}"
         try:
             with self.node.errors():
                 found = self.node.api.inspect_distribution(str(reference), auth_config={})  # type: ignore[no-untyped-call]
@@ -67,6 +78,10 @@ class Images:
             return Made(str(here["Id"]))
         if reference.host == self.registry.address():
             raise self._nowhere(image, repository, "")
+        lent = self._lent(reference, log)
+        if lent:
+            made = self._from_platform(*lent, image)
+            return Made(made, (lent[0],), f"{self.registry.address()}/{lent[0]}@{lent[1]}")
         log(f"Pulling {reference}\n")
         try:
             self._pull(str(reference), {})
@@ -116,6 +131,11 @@ class Images:
                 return str(known)
         return None
 
+    def _lent(self, reference: references.Reference, log: Log) -> tuple[str, str] | None:
+        if self.lender is None or reference.by_digest:
+            return None
+        return self.lender.lend(str(reference), self.project_id, log)
+
     def _in_platform(self, reference: references.Reference) -> tuple[str | None, str | None]:
         repository = references.in_platform(reference, self.registry.address(), self.project_id)
         return repository, repository and self.registry.digest(repository, reference.version)
@@ -149,6 +169,8 @@ class Images:
 
     def _nowhere(self, image: str, repository: str | None, said: str) -> errors.GiveUp:
         asked: Sequence[str] = [f"the platform's registry ({repository})"] if repository else []
+        if self.lender and said:
+            asked = [*asked, "the images of the platform's own Engine (of those in its option host_images)"]
         asked = [*asked, f"the public one ({said})"] if said else asked
         cure = "check its name and tag, or build it from a Dockerfile"
         return errors.GiveUp(f"image {image!r} was not found; asked: {', then '.join(asked) or 'no one'}; {cure}")

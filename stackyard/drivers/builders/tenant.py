@@ -6,6 +6,7 @@ Called by the worker. Puts the files of this package together and does nothing i
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import time
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from stackyard.drivers.builders import detect, engine_build, host, packs, tree_p
 from stackyard.drivers.builders.buildpack_images import BuildpackExecutor, Checkout
 from stackyard.drivers.builders.engine import BuildNode, Connect, Deadline
 from stackyard.drivers.builders.executor import Executor, Stacks
-from stackyard.drivers.builders.images import Images, Made
+from stackyard.drivers.builders.images import Images, Lender, Made
 from stackyard.drivers.builders.limits import Limits
 from stackyard.drivers.builders.plans import Plan
 from stackyard.drivers.builders.tree_plans import TreePlan
@@ -27,12 +28,21 @@ from stackyard.model.ports import BuildRequest, Log, NodeAccess, Registry
 RESOLVE_SECONDS = 120.0
 
 
-class TenantBuilder:
-    """Builds on tenants' nodes; `build_files` (None: this host's) are given to builds and kept in no image.
+@dataclasses.dataclass(frozen=True)
+class Supplies:
+    """What the platform gives to builds.
 
     `stacks` has a language stack made that the registry lacks; without it that is an error naming the cure.
-    `checkout` fetches third-party buildpacks.
+    `checkout` fetches third-party buildpacks; `host_images` lends images of the platform's own Engine.
     """
+
+    stacks: Stacks | None = None
+    checkout: Checkout | None = None
+    host_images: Lender | None = None
+
+
+class TenantBuilder:
+    """Builds on tenants' nodes; `build_files` (None: this host's) are given to builds and kept in no image."""
 
     def __init__(
         self,
@@ -40,15 +50,13 @@ class TenantBuilder:
         build_files: Mapping[str, str] | None = None,
         limits: Limits | None = None,
         connect: Connect = connection.connect,
-        stacks: Stacks | None = None,
-        checkout: Checkout | None = None,
+        supplies: Supplies | None = None,
     ) -> None:
         self._registry = registry
         self._build_files = host.build_files() if build_files is None else build_files
         self._limits = limits or Limits()
         self._connect = connect
-        self._stacks = stacks
-        self._checkout = checkout
+        self._supplies = supplies or Supplies()
 
     def detect(self, folder: str) -> AppSpec:
         """Return what the tree asks for; raises BadInput saying what is wrong or missing."""
@@ -70,8 +78,8 @@ class TenantBuilder:
         if spec is None:
             raise errors.BadInput(f"service {request.service.name!r} has nothing to build")
         node = BuildNode(request.node, Deadline(self._limits.seconds), self._connect)
-        images = Images(node, self._registry, request.project_id)
-        executor = Executor(node, images, self._limits, self._build_files, self._stacks)
+        images = Images(node, self._registry, request.project_id, self._supplies.host_images)
+        executor = Executor(node, images, self._limits, self._build_files, self._supplies.stacks)
         if spec.dockerfile:
             made = engine_build.build(node, images, pathlib.Path(request.folder), spec, self._limits, log)
         elif spec.buildpacks:
@@ -84,12 +92,11 @@ class TenantBuilder:
         return reference
 
     def _with_buildpacks(self, executor: Executor, request: BuildRequest, log: Log) -> Made:
-        if self._checkout is None:
+        if self._supplies.checkout is None:
             raise errors.BadInput("this platform fetches no buildpacks; use a language pack or a Dockerfile")
-        return BuildpackExecutor(executor, self._checkout).build(request, log)
+        return BuildpackExecutor(executor, self._supplies.checkout).build(request, log)
 
     def resolve(self, node: NodeAccess, image: str, project_id: str) -> str:
         """Return the image by digest, so that all nodes run the same; raises GiveUp when no one has it."""
-        return Images(BuildNode(node, Deadline(RESOLVE_SECONDS), self._connect), self._registry, project_id).resolve(
-            image
-        )
+        on = BuildNode(node, Deadline(RESOLVE_SECONDS), self._connect)
+        return Images(on, self._registry, project_id, self._supplies.host_images).resolve(image)
