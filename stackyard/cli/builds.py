@@ -38,7 +38,7 @@ def _row(build: Json) -> Json:
     }
 
 
-PARTS = ("health", "switch")
+PARTS = ("stage", "health", "switch")
 """Of the seconds of a build: they are in `deploy` already."""
 
 

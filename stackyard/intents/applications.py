@@ -9,7 +9,7 @@ from typing import Any
 from stackyard.intents.deployments import DNS_LABEL, current, empty, environment_of, touch
 from stackyard.intents.rules import APPLICATION, USABLE, Rules, living, usable, visible, who
 from stackyard.model import errors
-from stackyard.model.applications import PRODUCTION, SEPARATOR, Application, Deployment, Release
+from stackyard.model.applications import PRODUCTION, SEPARATOR, Application, Deployment, Release, Stage
 from stackyard.model.builds import Build
 from stackyard.model.clusters import Cluster
 from stackyard.model.phase import IN_PROGRESS, Trigger
@@ -115,6 +115,8 @@ class Applications:
             for build in tx.builds.list(app_id=app.id):
                 if build.phase in IN_PROGRESS:
                     tx.builds.change(build, Trigger.DELETE, "its application is to be destroyed")
+            for job in tx.jobs.unfinished(app.id):
+                tx.jobs.change(job, Trigger.DELETE, "its application is to be destroyed")
             tx.applications.change(app, Trigger.DELETE, f"{who(caller)} asked for its destruction")
 
 
@@ -162,8 +164,11 @@ def _cluster(tx: Transaction, caller: Caller, ident: str | None) -> Cluster:
 
 
 def _check_scale(app: Application, release: Release, wanted: Mapping[str, int]) -> None:
-    names = [service.name for service in release.spec.services]
+    stages = {service.name: service.stage for service in release.spec.services}
+    names = [name for name, stage in stages.items() if stage is Stage.RUN]
     for name, count in wanted.items():
+        if name in stages and name not in names:
+            raise errors.BadInput(f"{name} does not go on running (its stage is {stages[name].value}): it has no scale")
         if name not in names:
             raise errors.BadInput(f"application {app.name} has no service '{name[:63]}'; it has: {', '.join(names)}")
         if not 0 <= count <= MAX_REPLICAS:

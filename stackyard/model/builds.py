@@ -45,6 +45,7 @@ PHASES: dict[str, Step] = {
     "detect": Step.DETECT,
     "build": Step.BUILD,
     "release": Step.RELEASE,
+    "stage": Step.DEPLOY,
     "health": Step.DEPLOY,
     "switch": Step.DEPLOY,
 }

@@ -57,7 +57,7 @@ class Applications(Passive):
         with self.store.reading() as tx:
             builds = tx.builds.list(app_id=record.id)
             busy = [build for build in builds if build.phase in (Phase.CREATING, Phase.DELETING)]
-            dependents = len(tx.deployments.list(app_id=record.id)) + len(busy)
+            dependents = len(tx.deployments.list(app_id=record.id)) + len(busy) + len(tx.jobs.unfinished(record.id))
             own = {build.observed.digest or build.source.digest for build in builds} - {""}
             used = tx.builds.digests_elsewhere(record.id)
         return Seen(dependents, tuple(sorted(own - used)))

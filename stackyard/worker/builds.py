@@ -295,9 +295,21 @@ def _deployed(release: Release, events: Sequence[Event]) -> Iterator[tuple[str, 
     end = served or utcnow()
     routed = [event.at for event in own if event.kind == "routed" and event.at <= end]
     ready = routed[0] if routed else end
-    yield "health", (ready - release.created_at).total_seconds()
+    staged = _staged([event for event in own if event.at <= end], ready)
+    if staged:
+        yield "stage", staged
+    yield "health", (ready - release.created_at).total_seconds() - staged
     yield "switch", (end - ready).total_seconds()
     yield Step.DEPLOY.value, (end - release.created_at).total_seconds()
+
+
+def _staged(events: Sequence[Event], ready: datetime.datetime) -> float:
+    """Return how many seconds the release stage took: from its first job until something else was begun."""
+    asked = [event.at for event in events if event.kind == "staging"]
+    if not asked:
+        return 0.0
+    after = [event.at for event in events if event.kind == "started" and event.at > asked[-1]]
+    return ((after[0] if after else ready) - asked[0]).total_seconds()
 
 
 def _timed(change: Change[Build], phase: str, seconds: float) -> Change[Build]:

@@ -116,6 +116,9 @@ class Jobs(Passive):
 
         def also(tx: Transaction) -> None:
             tx.jobs.nudge_ended(record.app_id, OUTPUTS)
+            if record.kind is Kind.CRON and words.startswith("failed"):
+                told = f"{record.name} UTC (job {record.number}) {words}"
+                tx.deployments.note(tx.deployments.get(record.deployment_id), "job_failed", told)
             if record.kind is Kind.RELEASE:
                 stages.ended(tx, record, release, self.patience.ready_seconds)
 

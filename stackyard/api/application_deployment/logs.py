@@ -8,6 +8,7 @@ so a silent one writes a blank now and then: only writing tells that the reader 
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 
@@ -32,6 +33,8 @@ QUERY = environments.QUERY | {
     "cursor",
 }
 OUTPUT_QUERY = frozenset({"follow", "offset"})
+RUN = re.compile(r"run\.[0-9]+")
+"""What lines of one-off commands carry."""
 TRUE = ("1", "true", "yes")
 LOOK_SECONDS = 0.08
 SIGN_OF_LIFE_SECONDS = 10.0
@@ -161,7 +164,7 @@ def _ndjson(line: LogLine, place: Place) -> bytes:
 
 def _check_service(call: Call, service: str | None, environment: str) -> None:
     known = call.services.intents.applications.services(call.target, environment)
-    if service is not None and known and service not in known:
+    if service is not None and known and service not in known and not RUN.fullmatch(service):
         raise errors.BadInput(f"there is no service '{service[:63]}'; there are: {', '.join(known)}")
 
 
