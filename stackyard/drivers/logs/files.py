@@ -37,7 +37,7 @@ class FileLogStore:
     def append(self, app_id: str, lines: Sequence[LogLine]) -> None:
         """Hand lines in, from any process: the keeper puts them in order with the containers' own.
 
-        `app_id` is the deployment's `workload_id`. Say `FileLogStore(state_folder / "logs").append(...)`, or use
+        `app_id` is the deployment's `workload_id`. Say `FileLogStore(state_folder / "lines").append(...)`, or use
         `assembly.Parts.logs`. Of a LogLine give `at` (RFC 3339 in UTC, ending in Z), `service` (`router`), `replica`
         (what to show before the text, e.g. `router`), `stream` (`access`) and `text`; and `source`, unlike any other
         writer's, where several processes write for one service: the times of one source must not go back. A line
