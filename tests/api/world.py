@@ -84,6 +84,16 @@ class Engine:
         task = Replica("t1", "r1", "web", 1, access.nodes[0].name, "running", "10.0.0.2:80", 1_700_000_000.5)
         return [RunSeen("r1", app_id, "web", 1, "d", 1, (task,))]
 
+    def glance(self, access: ClusterAccess, app_id: str, *, usage: bool = False) -> list[RunSeen]:
+        """Return the same: its nodes answer at once."""
+        return self.runs(access, app_id)
+
+    def glance(self, access: ClusterAccess, app_id: str, *, usage: bool = False) -> list[RunSeen]:
+        """Return the same; with its use of CPU and memory where asked for."""
+        (run,) = self.runs(access, app_id)
+        figures = {"cpu": 0.5, "memory": 1 << 20, "memory_limit": 2 << 20} if usage else {}
+        return [dataclasses.replace(run, tasks=(dataclasses.replace(run.tasks[0], **figures),))]
+
     def logs(
         self,
         access: ClusterAccess,
