@@ -13,7 +13,7 @@ import tempfile
 from rich.console import Console
 from rich.table import Table
 
-from tools.bench import api, cluster, healing, many, memory, push, serving
+from tools.bench import api, cluster, healing, logs, many, memory, push, serving
 from tools.bench.platform import Platform
 
 MEASURES = {
@@ -23,6 +23,7 @@ MEASURES = {
     "many": many.measure,
     "push": push.measure,
     "serving": serving.measure,
+    "logs": logs.measure,
     "api": api.measure,
     "memory": memory.measure,
 }
