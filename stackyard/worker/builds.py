@@ -19,6 +19,7 @@ from stackyard.model.applications import AppSpec, Deployment, Release, Service
 from stackyard.model.builds import Build, Step
 from stackyard.model.clusters import Cluster
 from stackyard.model.domains import Domain
+from stackyard.model.masking import mask
 from stackyard.model.phase import ENDING, Phase, Trigger
 from stackyard.model.plan import Action
 from stackyard.model.plan import builds as steps
@@ -102,11 +103,12 @@ class Builds(Passive):
     def act(self, action: Action, record: Build, seen: steps.Seen) -> Change[Build] | None:
         """Perform one step; what is wrong with the source ends the build."""
         started = time.monotonic()
-        with BuildLog(self.store, record.id, self._hidden(seen.siblings)) as log:
+        hidden = self._hidden(seen.siblings)
+        with BuildLog(self.store, record.id, hidden) as log:
             try:
                 change = self.actions[type(action)](record, action, log)
-            except errors.BadInput as error:
-                raise errors.GiveUp(str(error)) from error
+            except (errors.BadInput, errors.GiveUp) as error:  # whose words may be the last of the output
+                raise errors.GiveUp(mask(str(error), hidden)) from error
         return _timed(change, STEPS[type(action)].value, time.monotonic() - started) if change else None
 
     def failed(self, record: Build, reason: str) -> Change[Build]:
