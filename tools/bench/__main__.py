@@ -13,7 +13,7 @@ import tempfile
 from rich.console import Console
 from rich.table import Table
 
-from tools.bench import api, cluster, healing, logs, many, memory, push, serving
+from tools.bench import api, cluster, healing, logs, many, memory, push, rebase, serving
 from tools.bench.platform import Platform
 
 MEASURES = {
@@ -22,6 +22,7 @@ MEASURES = {
     "heal": healing.measure,
     "many": many.measure,
     "push": push.measure,
+    "rebase": rebase.measure,
     "serving": serving.measure,
     "logs": logs.measure,
     "api": api.measure,

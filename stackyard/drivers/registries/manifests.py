@@ -72,15 +72,21 @@ class Manifests:
         if answer.status_code != 201:
             raise errors.Unavailable(f"the image registry did not give layer {digest[:19]} of {source} to {repository}")
 
-    def write(self, repository: str, tag: str, document: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-        """Write an image whose layers are there; return its digest."""
+    def put(self, repository: str, content: bytes) -> str:
+        """Store bytes (a layer, a configuration); return their digest."""
         access = [(repository, ["pull", "push"])]
-        content = _encoded(config)
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         begun = self._checked(self._call("POST", f"{repository}/blobs/uploads/", access), "upload")
         place = begun.headers["Location"]
         place += ("&" if "?" in place else "?") + urllib.parse.urlencode({"digest": digest})
-        self._checked(self._call("PUT", place, access, content), f"configuration of {repository}")
+        self._checked(self._call("PUT", place, access, content), f"content of {repository}")
+        return digest
+
+    def write(self, repository: str, tag: str, document: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+        """Write an image whose layers are there; return its digest."""
+        access = [(repository, ["pull", "push"])]
+        content = _encoded(config)
+        digest = self.put(repository, content)
         described = {**document["config"], "digest": digest, "size": len(content)}
         body = _encoded({**document, "config": described})
         kind = {"Content-Type": document["mediaType"]} if "mediaType" in document else {"Content-Type": SCHEMA2}
