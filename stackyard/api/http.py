@@ -37,7 +37,7 @@ MAX_JSON = 2 * 1024 * 1024
 MAX_MESSAGE = 1024 * 1024
 MAX_HELD = 16
 PING_SECONDS = 20
-UPGRADED = "stackyard.upgraded"
+UPGRADE, UPGRADED = "stackyard.upgrade", "stackyard.upgraded"
 JSON_TYPES = ("application/json", "application/json-patch+json")
 View = Callable[..., Response]
 WSGIApplication = pipeline.WSGI
@@ -231,7 +231,9 @@ class _Line:
     def __init__(self, environ: dict[str, Any]) -> None:
         plain = _Socket(environ["gunicorn.socket"])
         self._socket = simple_websocket.Server.accept(
-            {**environ, "gunicorn.socket": plain}, ping_interval=PING_SECONDS, max_message_size=MAX_MESSAGE
+            {**environ, "HTTP_UPGRADE": environ[UPGRADE], "gunicorn.socket": plain},
+            ping_interval=PING_SECONDS,
+            max_message_size=MAX_MESSAGE,
         )
         plain.full = lambda: self._socket.connected and len(self._socket.input_buffer) > MAX_HELD
 
@@ -260,7 +262,7 @@ class _Line:
 def _upgrade(converse: Callable[[Duplex], None], family: Family, version: versions.Version) -> Response:
     """Make a WebSocket of the request, and let the handler talk until it has done."""
     environ = flask.request.environ
-    if environ.get("HTTP_UPGRADE", "").lower() != "websocket" or "gunicorn.socket" not in environ:
+    if environ.get(UPGRADE, "").lower() != "websocket" or "gunicorn.socket" not in environ:
         message = "this address speaks WebSocket only; use the stackyard command, or another client of RFC 6455"
         return _respond(family.fault(Fault(400, message)), family, version)
     try:
@@ -276,9 +278,13 @@ def _upgrade(converse: Callable[[Duplex], None], family: Family, version: versio
 
 
 def _ending_upgraded(app: WSGIApplication) -> WSGIApplication:
-    """Send nothing after a WebSocket: gunicorn takes StopIteration for a connection that has had its answer."""
+    """Send nothing after a WebSocket: gunicorn takes StopIteration for a connection that has had its answer.
+
+    The wish for one is kept from the framework, which would look for routes of another kind.
+    """
 
     def ending(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        environ[UPGRADE] = environ.pop("HTTP_UPGRADE", "")
         answer = app(environ, start_response)
         if environ.get(UPGRADED):
             raise StopIteration
