@@ -85,10 +85,6 @@ class Engine:
         return [RunSeen("r1", app_id, "web", 1, "d", 1, (task,))]
 
     def glance(self, access: ClusterAccess, app_id: str, *, usage: bool = False) -> list[RunSeen]:
-        """Return the same: its nodes answer at once."""
-        return self.runs(access, app_id)
-
-    def glance(self, access: ClusterAccess, app_id: str, *, usage: bool = False) -> list[RunSeen]:
         """Return the same; with its use of CPU and memory where asked for."""
         (run,) = self.runs(access, app_id)
         figures = {"cpu": 0.5, "memory": 1 << 20, "memory_limit": 2 << 20} if usage else {}
