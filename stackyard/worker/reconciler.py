@@ -31,6 +31,8 @@ HOLD_SECONDS = 5.0
 """A row that only waits is given back after this, so that others get their turn."""
 BACK_OFF_MAX = 30.0
 PATIENT_SECONDS = 1.0
+TOLD = phase.FAILED - ENDING
+"""Phases in which the reason of the failure stays told, until somebody asks for something else."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,7 +186,7 @@ class Reconciler(Generic[R, S]):
         record, failed = self._judge(lease, self.leases.refresh(lease), f"timed out: {reason}")
         if failed:
             return 0.0, 0
-        if not self.noun.idle(record) and record.status_reason != reason:
+        if not self.noun.idle(record) and record.status_reason != reason and record.phase not in TOLD:
             self.leases.save(lease, dataclasses.replace(record, status_reason=reason))
         grown = min(0.2 * 2 ** min(lease.attempts, 20), BACK_OFF_MAX)
         return after if after is not None else grown * random.uniform(0.5, 1.0), lease.attempts + 1  # noqa: S311
@@ -197,7 +199,8 @@ class Reconciler(Generic[R, S]):
         self.faults.point("after", step)
         if change is None:
             return self.leases.refresh(lease)  # type: ignore[no-any-return]
-        told = action.describe() == record.status_reason  # progress, which the next look brings up to date
+        # Progress is brought up to date by the next look; why a wish failed stays told while what was is restored.
+        told = action.describe() == record.status_reason or record.phase in TOLD
         kept = change.record if told else dataclasses.replace(change.record, status_reason=None)
         return self.leases.save(lease, kept, note=change.note, also=change.also)
 

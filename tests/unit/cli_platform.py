@@ -255,7 +255,7 @@ def pushes(app: flask.Blueprint, platform: Platform) -> None:
 def reports(app: flask.Blueprint, platform: Platform) -> None:
     @app.get(f"{APPS}/apps/<ident>/events")
     def events(ident: str) -> Any:
-        return flask.jsonify([{"at": now(), "kind": "created", "message": f"{ident} was made"}])
+        return flask.jsonify([{"id": 1, "at": now(), "kind": "created", "message": f"{ident} was made"}])
 
     @app.get(f"{APPS}/apps/<ident>/logs")
     def logs(ident: str) -> Any:
@@ -296,7 +296,9 @@ def releases(app: flask.Blueprint, platform: Platform) -> None:
         if find(platform, ident) is None:
             return fault(404, f"there is no application '{ident}'")
         count = platform.scale["web"]
-        return flask.jsonify([{"service": "web", "replica": n + 1, "state": "running"} for n in range(count)])
+        replica = {"service": "web", "state": "running", "release": 1, "node": "n1", "started_at": now(), "reason": ""}
+        figures = {"cpu": 0.01, "memory": 20 << 20, "memory_limit": None, "restarts": 0, "loop": ""}
+        return flask.jsonify([{**replica, **figures, "replica": n + 1} for n in range(count)])
 
 
 def find(platform: Platform, ident: str) -> Any:

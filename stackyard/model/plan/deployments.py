@@ -123,6 +123,10 @@ class TakeBack(Action):
     run: str
     reason: str
 
+    def describe(self) -> str:
+        """Return which, and why."""
+        return f"taking it back to release {self.release}: {self.reason}"
+
 
 @dataclasses.dataclass(frozen=True)
 class RemoveRuns(Action):
