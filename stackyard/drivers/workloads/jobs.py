@@ -24,6 +24,7 @@ from stackyard.model import errors
 from stackyard.model.ports import ClusterAccess, JobSeen, JobSpec, Registry, Replica, Stream
 
 TERM = "xterm-256color"
+INITS = ("tini", "dumb-init")
 _STATES = {"created": "created", "running": "running", "paused": "running", "restarting": "running"}
 
 
@@ -43,7 +44,7 @@ class SwarmJobs:
         self._reach.manager(access, attachable(job.run.app_id))
         images.bring(engine, image, images.grant(self._registry, image))
         with contextlib.suppress(errors.Conflict):  # it is there
-            engine.post("/containers/create", container(job), name=name_of(job.id))
+            engine.post("/containers/create", container(job, init=not _has_init(engine, job)), name=name_of(job.id))
 
     def start(self, access: ClusterAccess, node: str, job_id: str) -> None:
         """Start it, unless it has been."""
@@ -129,8 +130,11 @@ def attachable(app_id: str) -> Callable[[NodeEngine], None]:
     return ensure
 
 
-def container(job: JobSpec) -> dict[str, Any]:
-    """Return the request for a job's container: the service's own, but for its name, its ports and its restarts."""
+def container(job: JobSpec, *, init: bool = True) -> dict[str, Any]:
+    """Return the request for a job's container: the service's own, but for its name, its ports and its restarts.
+
+    `init` gives it a first process that passes signals on, for images that have none.
+    """
     run, asked = job.run, job.run.service
     network = spec.network_name(run.app_id)
     limits = spec.limits(asked)
@@ -154,7 +158,7 @@ def container(job: JobSpec) -> dict[str, Any]:
             "Mounts": [spec.mount(run.app_id, each) for each in asked.mounts],
             "NanoCpus": limits.get("NanoCPUs", 0),
             "Memory": limits.get("MemoryBytes", 0),
-            "Init": True,
+            "Init": init,
             "RestartPolicy": {"Name": "no"},
             "LogConfig": {"Type": spec.LOG_DRIVER["Name"], "Config": spec.LOG_DRIVER["Options"]},
         },
@@ -179,6 +183,13 @@ def seen(details: Mapping[str, Any]) -> JobSeen:
         started_at=moment(told.get("StartedAt", "")) or 0,
         ended_at=(moment(told.get("FinishedAt", "")) or 0) if ended else 0,
     )
+
+
+def _has_init(engine: NodeEngine, job: JobSpec) -> bool:
+    """Tell whether the image begins with such a process itself: the inner of two would complain in the output."""
+    asked = job.run.service
+    first = asked.entrypoint or engine.get(f"/images/{asked.image}/json")["Config"].get("Entrypoint") or [""]
+    return first[0].rpartition("/")[2] in INITS
 
 
 def _engine(access: ClusterAccess, node: str) -> NodeEngine:
