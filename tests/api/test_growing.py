@@ -84,6 +84,8 @@ def test_logs_are_one_json_object_a_line(full: World) -> None:
         (line.at, line.replica, line.text, False) for line in LINES
     ]
     assert full.call("GET", f"{APP}/logs?tail=1").data.splitlines() == answer.data.splitlines()[2:]
+    behind_tail = full.call("GET", f"{APP}/logs?cursor={shown[-1]['cursor']}")
+    assert behind_tail.data == b""
     for choice in ("service=web&timestamps=1", "process=web", "replica=web", "since=2026-01-01T00:00:01Z"):
         assert len(full.call("GET", f"{APP}/logs?{choice}").data.splitlines()) == 2
     assert len(full.call("GET", f"{APP}/logs?until=2026-01-01T00:00:01Z").data.splitlines()) == 1

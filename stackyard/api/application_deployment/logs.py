@@ -75,8 +75,8 @@ def _nodes(call: Call, of: Deployment) -> Nodes | None:
         return None
     access, workloads = call.services.access(cluster), call.services.workloads
 
-    def read(follow: bool, tail: int | None, after: Checkpoint | None) -> Iterator[LogLine]:
-        return workloads.logs(access, of.workload_id, follow=follow, tail=tail, after=after)
+    def read(follow: bool, after: Checkpoint) -> Iterator[LogLine]:
+        return workloads.logs(access, of.workload_id, follow=follow, after=after)
 
     return read
 
@@ -123,11 +123,11 @@ def _from_byte(texts: Iterator[str], offset: int) -> Iterator[bytes]:
 
 def _followed(reading: Reading, tail: int | None, there: Callable[[], bool], hide: Hiding) -> Iterator[bytes]:
     """Open what is followed at once, since what is wrong with it is told as a fault only before anything is sent."""
-    found, kept = reading.follow(tail), reading.kept(tail)
+    shown, found = reading.follow(tail)
 
     def pieces() -> Iterator[bytes]:
         try:
-            for line, place in kept:
+            for line, place in shown:
                 yield _ndjson(hide(line), place)
             while not found.over:
                 due = found.poll(SIGN_OF_LIFE_SECONDS)
@@ -143,6 +143,7 @@ def _followed(reading: Reading, tail: int | None, there: Callable[[], bool], hid
 def _there(call: Call) -> bool:
     """Tell whether the environment still is: the log of one that is removed has an end."""
     try:
+        call.services.intents.applications.find(call.caller, call.target.id)
         environments.deployment(call)
     except errors.NotFound:
         return False

@@ -37,8 +37,8 @@ class Pollable(Protocol):
         """End the reading."""
 
 
-Nodes = Callable[[bool, int | None, Checkpoint | None], Iterator[LogLine]]
-"""Reads the nodes: whether to follow, how many of the newest lines, behind what. Raises Unavailable."""
+Nodes = Callable[[bool, Checkpoint], Iterator[LogLine]]
+"""Reads the nodes: whether to follow, behind what. Raises Unavailable."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +73,7 @@ class Reading:
         self._choice = choice
         self._place = Place(place.position, place.marks.copy())
         self._end = store.state(app_id)
+        self._left = Marks()
         if place.position > self._end.position:
             raise errors.BadInput("cursor is not of this log, or what is kept was removed; leave it out, or use since")
 
@@ -80,14 +81,13 @@ class Reading:
 
     def so_far(self, tail: int | None = None) -> Iterator[Shown]:
         """Yield all that is there; raises Unavailable when nodes do not answer and nothing is kept of theirs."""
-        rest = self._rest(tail)
+        rest = self._rest()
         if tail is None:
             return itertools.chain(self._kept(), rest)
         last = collections.deque(rest, maxlen=tail)
         return itertools.chain(self._kept_tail(tail - len(last)), last)
 
-    def kept(self, tail: int | None = None) -> Iterator[Shown]:
-        """Yield what is kept; `Followed` goes on behind it."""
+    def _kept_so_far(self, tail: int | None) -> Iterator[Shown]:
         return iter(self._kept_tail(tail)) if tail is not None else self._kept()
 
     def _kept(self) -> Iterator[Shown]:
@@ -103,13 +103,15 @@ class Reading:
         found = self._store.newest(self._app_id, tail, self._choice)
         return [(line, Place(position)) for position, line in found if position <= self._end.position]
 
-    def _rest(self, tail: int | None) -> Iterator[Shown]:
+    def _rest(self) -> Iterator[Shown]:
         """Return what the nodes have beyond what is kept: some tenths of a second, unless nobody keeps."""
+        behind, left = self._behind()
+        self._left = left
         if self._nodes is None:
             return iter(())
-        behind, left = self.behind()
         try:
-            found = self._nodes(False, tail if self._choice == Choice() and not behind.marks else None, behind)
+            # All of it, since a place behind the newest lines must be behind those before them as well.
+            found = self._nodes(False, behind)
             # What is wrong is found out by the first line, before anything is sent.
             first = list(itertools.islice(found, 1))
         except errors.Unavailable:
@@ -119,7 +121,7 @@ class Reading:
         passed = (self._pass(line, left) for line in itertools.chain(first, found))
         return (shown for shown in passed if self._choice(shown[0]))
 
-    def behind(self) -> tuple[Checkpoint, Marks]:
+    def _behind(self) -> tuple[Checkpoint, Marks]:
         """Return behind what the nodes are to be read, and what of it is not kept."""
         left = self._place.marks.copy()
         if left:
@@ -134,24 +136,25 @@ class Reading:
 
     # --- what comes ----------------------------------------------------------------------------
 
-    def follow(self, tail: int | None) -> Followed:
-        """Return what comes behind what is kept; `tail` counts where nothing is kept yet."""
-        _, left = self.behind()
-        return Followed(self._store, self._app_id, self._nodes, self._choice, Place(self._end.position, left), tail)
+    def follow(self, tail: int | None = None) -> tuple[Iterator[Shown], Followed]:
+        """Return what there is, and what comes behind it; raises Unavailable where nodes have to be asked in vain."""
+        if tail is None or self._store.kept(self._app_id):
+            shown, self._left = self._kept_so_far(tail), self._behind()[1]
+        else:
+            shown = iter(list(self.so_far(tail)))
+        place = Place(self._end.position, self._left)
+        return shown, Followed(self._store, self._app_id, self._nodes, self._choice, place)
 
 
 class Followed:
     """The lines that come, from a place on."""
 
-    def __init__(
-        self, store: LogStore, app_id: str, nodes: Nodes | None, choice: Choice, place: Place, tail: int | None
-    ) -> None:
+    def __init__(self, store: LogStore, app_id: str, nodes: Nodes | None, choice: Choice, place: Place) -> None:
         self._store = store
         self._app_id = app_id
         self._nodes = nodes
         self._choice = choice
         self._place = place
-        self._tail = tail
         self._stream: Pollable | None = None
         self._newest = max(store.state(app_id, place.position).last, place.marks.newest())
         self._checked = time.monotonic()
@@ -200,8 +203,7 @@ class Followed:
             return
         state = self._store.state(self._app_id, self._place.position)
         behind = Checkpoint(state.position, self._newest, state.marks.then(self._place.marks))
-        fresh = not behind.marks
-        found = self._nodes(True, self._tail if fresh else None, None if fresh else behind)
+        found = self._nodes(True, behind)
         if isinstance(found, Pollable):
             self._stream = found
 

@@ -50,8 +50,8 @@ def end(keeping: Keeping) -> None:
 
 
 def reading(world: World, store: FileLogStore, cursor: str = "", choice: Choice | None = None) -> Reading:
-    def nodes(follow: bool, tail: int | None, after: Checkpoint | None) -> Iterator[LogLine]:
-        return world.workloads.logs(world.access, world.app_id, follow=follow, tail=tail, after=after)
+    def nodes(follow: bool, after: Checkpoint) -> Iterator[LogLine]:
+        return world.workloads.logs(world.access, world.app_id, follow=follow, after=after)
 
     place = Place.at(cursor) if cursor else Place()
     return Reading(store, world.app_id, nodes, choice or Choice(), place)
@@ -126,7 +126,7 @@ def test_followed_while_it_is_kept_in_order_and_soon(world: World, store: FileLo
     keeping = keep(world, store)
     script = f"i=0; while [ $i -lt {COUNT} ]; do echo $i; i=$((i+1)); usleep {RATE_MS * 1000}; done; sleep 1000"
     rig.until(lambda: store.kept(world.app_id))
-    followed = reading(world, store).follow(None)
+    _, followed = reading(world, store).follow()
     world.start(world.run(("sh", "-c", script), 4))
     lines: list[LogLine] = []
     delays: list[float] = []
