@@ -71,7 +71,7 @@ class Platform:
         self.sources: dict[str, bytes] = {}
         self.workflows: dict[str, list[dict[str, Any]]] = {}
         self.releases: dict[str, list[dict[str, Any]]] = {}
-        self.config: dict[str, dict[str, str]] = {}
+        self.config: dict[str, dict[str, Any]] = {}
         self.clusters: dict[str, dict[str, Any]] = {}
         self.templates: dict[str, dict[str, Any]] = {}
         self.lines: list[dict[str, str]] = []
@@ -275,7 +275,10 @@ def releases(app: flask.Blueprint, platform: Platform) -> None:
 
     @app.get(f"{APPS}/apps/<ident>/config")
     def config(ident: str) -> Any:
-        return platform.config[ident]
+        kept = platform.config[ident]
+        secrets = sorted(key for key, value in kept.items() if isinstance(value, dict))
+        shown = {key: None if key in secrets else value for key, value in kept.items()}
+        return {**shown, "secrets": secrets} if secrets else shown
 
     @app.patch(f"{APPS}/apps/<ident>/config")
     def change(ident: str) -> Any:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pathlib
@@ -192,7 +193,23 @@ class TestApplications:
         assert run("config", "guestbook", "unset", "SECRET")[0] == 0
         assert run("config", "guestbook")[1].split() == ["KEY", "VALUE", "GREETING", "a=b"]
 
-    @pytest.mark.parametrize("words", [["set"], ["drop", "X"], ["unset", "X=1"], ["set", "NOT_IN_THIS_SHELL"]])
+    def test_secrets(self, run: Run, platform: Platform, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        pushed(run, folder)
+        monkeypatch.setenv("TOKEN", "from here")
+        monkeypatch.setattr(sys, "stdin", io.StringIO("two\nlines\n"))
+        done = run("config", "guestbook", "set", "--secret", "TOKEN", "KEY=-", "OTHER=a=b")
+        assert "Release: 2" in done[1]
+        told = {"TOKEN": {"secret": "from here"}, "KEY": {"secret": "two\nlines"}, "OTHER": {"secret": "a=b"}}
+        assert platform.config["guestbook"] == told
+        shown = run("config", "guestbook")[1]
+        assert shown.split() == ["KEY", "VALUE", *(word for key in sorted(told) for word in (key, "(secret)"))]
+        for value in ("from here", "lines", "a=b"):
+            assert value not in "".join(map(str, done)) + shown
+
+    @pytest.mark.parametrize(
+        "words",
+        [["set"], ["drop", "X"], ["unset", "X=1"], ["set", "NOT_IN_THIS_SHELL"], ["unset", "X", "--secret"]],
+    )
     def test_config_wrongly(self, run: Run, words: list[str]) -> None:
         assert run("config", "guestbook", *words)[0] == 2
 
