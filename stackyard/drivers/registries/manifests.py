@@ -25,6 +25,7 @@ Authorize = Callable[[Access], Mapping[str, str]]
 SCHEMA2 = "application/vnd.docker.distribution.manifest.v2+json"
 ACCEPTED = f"{SCHEMA2}, application/vnd.oci.image.manifest.v1+json"
 TIMEOUT = 30
+_REMEMBERED = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Manifests:
         self._authorize = authorize
         self._verify = verify
         self._session: requests.Session | None = None
+        self._configs: dict[str, bytes] = {}
         self._lock = threading.RLock()
 
     def read(self, repository: str, version: str) -> Manifest | None:
@@ -60,9 +62,16 @@ class Manifests:
         document = self._checked(answer, f"image {repository}").json()
         if "layers" not in document:
             raise errors.GiveUp(f"image {repository} is made for several platforms, or in a form of long ago")
-        config = self._call("GET", f"{repository}/blobs/{document['config']['digest']}", access)
-        digest = answer.headers["Docker-Content-Digest"]
-        return Manifest(digest, document, self._checked(config, f"configuration of {repository}").json())
+        return Manifest(answer.headers["Docker-Content-Digest"], document, self._config(repository, document, access))
+
+    def _config(self, repository: str, document: Mapping[str, Any], access: Access) -> dict[str, Any]:
+        digest = str(document["config"]["digest"])
+        if digest not in self._configs:  # what has a digest never changes; a stack's is read for many images
+            answer = self._call("GET", f"{repository}/blobs/{digest}", access)
+            if len(self._configs) >= _REMEMBERED:
+                self._configs.clear()
+            self._configs[digest] = self._checked(answer, f"configuration of {repository}").content
+        return dict(json.loads(self._configs[digest]))
 
     def mount(self, repository: str, digest: str, source: str) -> None:
         """Have a layer of another repository in this one, without its bytes being sent."""

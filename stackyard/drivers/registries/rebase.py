@@ -53,8 +53,10 @@ class RegistryRebase:
 
     def _moved(self, repository: str, old: Manifest, run: str, new: Manifest, count: int) -> str:
         layers = new.document["layers"]
+        there = {layer["digest"] for layer in old.document["layers"]}
         for layer in layers:
-            self._manifests.mount(repository, layer["digest"], run)
+            if layer["digest"] not in there:
+                self._manifests.mount(repository, layer["digest"], run)
         config = _config(old, new, f"{self._address}/{run}@{new.digest}", count)
         document = {**old.document, "layers": [*layers, *old.document["layers"][count:]]}
         # Derived from what goes into it: done twice, it is the same image under the same tag.
