@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pathlib
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -143,9 +144,10 @@ def served(client: Client, host: str) -> bool:
 
 
 def test_a_websocket_passes(app: str, client: Client) -> None:
-    options = {"ca_certs": str(client.ca), "server_hostname": HOST}
-    url = f"wss://{HOST}:{client.tls_port}/"
-    peer = websocket.create_connection(url, sslopt=options, http_no_proxy=["*"], timeout=20)
+    context = ssl.create_default_context(cafile=str(client.ca))
+    raw = socket.create_connection(("127.0.0.1", client.tls_port), 20)
+    connection = context.wrap_socket(raw, server_hostname=HOST)
+    peer = websocket.create_connection(f"wss://{HOST}:{client.tls_port}/", socket=connection)
     peer.send("hello")
     assert peer.recv() == "hello"
     peer.close()
