@@ -7,6 +7,7 @@ The deployments' own part of the loop, beside `deployments.py`. Asks engines onl
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 from stackyard.model import errors
@@ -18,7 +19,7 @@ from stackyard.model.ports import ClusterAccess, RunSeen, Workloads
 from stackyard.store import Transaction
 from stackyard.worker.reconciler import Change
 
-PROVING_LOOK_SECONDS = 2.0
+SOONEST_SECONDS = 2.0
 KEPT = 1024
 MAX_LINE = 200
 
@@ -72,6 +73,15 @@ def noted(record: Deployment, wish: steps.Wish, seen: steps.Seen) -> Change[Depl
             tx.deployments.note(record, "steady", f"{service} restarts no longer")
 
     return Change(changed, also=tell)
+
+
+def pause(record: Deployment, wish: steps.Wish, now: float) -> float:
+    """Return after how many seconds a finished deployment is to be looked at again, if its release needs that."""
+    if steps.proving(record, wish, now):
+        return SOONEST_SECONDS
+    checks = [run.service.healthcheck for run in wish.runs]
+    intervals = [check.interval for check in checks if check and (check.http or check.tcp)]
+    return max(SOONEST_SECONDS, min(intervals, default=math.inf))
 
 
 def serve(record: Deployment, release: int, now: float) -> Deployment:

@@ -114,9 +114,8 @@ class Deployments(Passive):
         return aftercare.noted(record, self.wish(record), seen) if record.looping or seen.last_lines else Change(record)
 
     def pause(self, record: Deployment, usual: float) -> float:
-        """Look again soon while a release has still to prove itself."""
-        proving = steps.proving(record, steps.Wish(proving_seconds=self.places.proving_seconds), time.time())
-        return min(aftercare.PROVING_LOOK_SECONDS, usual) if proving else usual
+        """Look again soon while a release has still to prove itself, and as often as replicas are checked from here."""
+        return min(usual, aftercare.pause(record, self.wish(record), time.time())) if record.serving > 0 else usual
 
     def act(self, action: Action, record: Deployment, seen: steps.Seen) -> Change[Deployment] | None:
         """Perform one action."""

@@ -6,6 +6,7 @@ Called by `compose`, and by `detect` once ports are known; raises only BadInput.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,8 +35,13 @@ def health(asked: Any, beside: HealthCheck | None, service: str) -> HealthCheck 
         raise errors.BadInput(f"{where} stands beside healthcheck; a service has one of them")
     _check_keys(asked, where)
     kind = next(kind for kind in KINDS if kind in asked)
-    times = {key: _seconds(asked, key, where) for key in TIMES}
-    return HealthCheck(**_asked(kind, asked[kind], where), **times, retries=_retries(asked, where))
+    return dataclasses.replace(
+        _asked(kind, asked[kind], where),
+        interval=_seconds(asked, "interval", where),
+        timeout=_seconds(asked, "timeout", where),
+        start_period=_seconds(asked, "start_period", where),
+        retries=_retries(asked, where),
+    )
 
 
 def check_ports(services: Sequence[Service]) -> None:
@@ -66,22 +72,22 @@ def _check_keys(asked: Mapping[str, Any], where: str) -> None:
         raise errors.BadInput(f"{where} {said}; give it one of {', '.join(KINDS)}: {EXAMPLE}")
 
 
-def _asked(kind: str, value: Any, where: str) -> dict[str, Any]:
-    """Return the field of a check that says what is asked."""
+def _asked(kind: str, value: Any, where: str) -> HealthCheck:
+    """Return a check that says what is asked."""
     if kind == "http":
         if not isinstance(value, str) or not _PATH.fullmatch(value):
             raise errors.BadInput(f"{where}: http must be a path that begins with '/', not {str(value)[:80]!r}")
-        return {"http": value}
+        return HealthCheck(http=value)
     if kind == "tcp":
         if value is not True:
             raise errors.BadInput(
                 f"{where}: tcp must be true; for no check at all write healthcheck: {{disable: true}}"
             )
-        return {"tcp": True}
+        return HealthCheck(tcp=True)
     if isinstance(value, str) and value.strip():
-        return {"test": ("CMD-SHELL", value)}
+        return HealthCheck(("CMD-SHELL", value))
     if isinstance(value, list) and value and all(isinstance(word, str) for word in value):
-        return {"test": ("CMD", *value)}
+        return HealthCheck(("CMD", *value))
     raise errors.BadInput(f"{where}: command must be a string, which a shell runs, or a list of strings")
 
 
