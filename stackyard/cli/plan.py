@@ -54,6 +54,9 @@ def _service(service: Json) -> Iterator[str]:
         yield from _pack(service["pack"])
     elif service["dockerfile"]:
         yield from _dockerfile(service["dockerfile"], service["context"])
+    elif service.get("buildpacks"):
+        yield f"  build    by buildpacks, in this order: {', '.join(service['buildpacks'])}"
+        yield "  needs    what they decide themselves when they run"
     else:
         yield f"  image    {service['image']}, as it is"
     if service["command"]:
