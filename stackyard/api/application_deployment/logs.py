@@ -69,9 +69,9 @@ def lines(call: Call) -> Reply:
 
 
 def _nodes(call: Call, of: Deployment) -> Nodes | None:
-    """Return what reads the nodes of the environment's cluster; None while it has none."""
+    """Return what reads the nodes of the environment's cluster; None while it has none, or before the first release."""
     cluster = call.services.intents.deployments.place(call.target, of.environment)
-    if cluster is None or not cluster.observed.nodes:
+    if of.release == 0 or cluster is None or not cluster.observed.nodes:
         return None
     access, workloads = call.services.access(cluster), call.services.workloads
 
