@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from stackyard.model import errors
 from stackyard.model.applications import Deployment, Release
 from stackyard.model.jobs import Job, Kind, stage_id
+from stackyard.model.phase import ENDING
 from stackyard.model.plan.stages import ReleaseStage, StartStage, stages_of
 from stackyard.model.records import utcnow
 from stackyard.store import Store, Transaction
@@ -39,7 +40,7 @@ class Stages:
 
     def wanted(self, record: Deployment) -> tuple[ReleaseStage, ...]:
         """Return the stages that are to end well before the release asked for is started; none once it serves."""
-        if record.release <= record.serving:
+        if record.release <= max(record.serving, 0) or record.phase in ENDING:
             return ()
         key = (record.app_id, record.release)
         if key not in self._known:

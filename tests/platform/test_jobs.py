@@ -29,7 +29,7 @@ http.server.ThreadingHTTPServer(("", int(os.environ["PORT"])), Handler).serve_fo
 COMPOSE = """
 services:
   web: {{build: ., command: python app.py, ports: ["8000"]}}
-  migrate: {{build: ., command: "sh -c 'echo migrating $WORD; exit {code}'", x-stackyard: {{stage: release}}}}
+  migrate: {{build: ., command: "sh -c 'echo migrating $$WORD; exit {code}'", x-stackyard: {{stage: release}}}}
   tick: {{build: ., command: "echo tick", x-stackyard: {{cron: "* * * * *"}}}}
 """
 APP = "jobs-shop"

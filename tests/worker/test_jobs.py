@@ -288,6 +288,14 @@ def test_a_failed_stage_keeps_the_old_release(bench: Bench) -> None:
     assert told == "migrate: ran migrate with ****\nrelease stage migrate failed: exited with code 1\n"
 
 
+def test_an_environment_without_a_release_goes(bench: Bench) -> None:
+    with bench.store.transaction() as tx:
+        tx.deployments.change(bench.deployment, Trigger.DELETE, "removal asked for")
+    bench.settle(4)
+    with bench.store.reading() as tx:
+        assert tx.deployments.list() == []
+
+
 def test_a_rollback_runs_no_stage(bench: Bench) -> None:
     bench.jobs.codes[MIGRATE] = 0
     bench.serve(1, STAGE, WEB)
