@@ -172,5 +172,10 @@ def test_maintenance_and_reasons_without_replicas(shell: Shell, app: str, client
 
 def test_requests_are_lines_of_the_log_without_queries(shell: Shell, app: str, client: Client) -> None:
     client.get(HOST, "/looked-for?token=secret")
-    wait(lambda: "GET /looked-for 200" in shell.ok("logs", app))
-    assert "secret" not in shell.ok("logs", app)
+    wait(lambda: any("GET /looked-for 200" in line for line in access(shell, app)))
+    assert not any("secret" in line for line in access(shell, app))
+
+
+def access(shell: Shell, app: str) -> list[str]:
+    """Return the router's own lines of the log; the application writes what it likes."""
+    return [line for line in shell.ok("logs", app).splitlines() if line.startswith("router.")]
