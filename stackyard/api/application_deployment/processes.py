@@ -20,7 +20,7 @@ def index(call: Call) -> Reply:
     """List the replicas of an environment; with `usage=1` what they use too, which takes half a second."""
     of = environments.deployment(call)
     cluster = call.services.intents.deployments.place(call.target, of.environment)
-    if cluster is None or not cluster.observed.nodes:
+    if of.release == 0 or cluster is None or not cluster.observed.nodes:
         return Reply(data=[])
     access = call.services.access(cluster)
     usage = call.query.get("usage", "").lower() in ("1", "true")
