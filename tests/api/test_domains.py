@@ -199,3 +199,8 @@ def test_a_release_can_not_take_what_others_have(full: World) -> None:
     with pytest.raises(errors.Conflict, match=HOST) as caught:
         claim(full, release(full, HOST))
     assert "store" not in str(caught.value)
+
+
+def test_the_routers_lines_can_be_asked_for_alone(full: World) -> None:
+    assert full.call("GET", f"{APP}/logs?service=router").status_code == 200
+    assert full.call("GET", f"{APP}/logs?service=nope").status_code == 400

@@ -16,6 +16,7 @@ from stackyard.api.application_deployment import environments
 from stackyard.api.application_deployment.hiding import Hiding
 from stackyard.api.application_deployment.reading import Choice, Nodes, Reading
 from stackyard.api.call import Call, Reply
+from stackyard.drivers.routers import access
 from stackyard.model import errors
 from stackyard.model.applications import Deployment
 from stackyard.model.builds import Build
@@ -165,6 +166,8 @@ def _ndjson(line: LogLine, place: Place) -> bytes:
 
 def _check_service(call: Call, service: str | None, environment: str) -> None:
     known = call.services.intents.applications.services(call.target, environment)
+    if service == access.SERVICE:
+        return
     if service is not None and known and service not in known and not RUN.fullmatch(service):
         raise errors.BadInput(f"there is no service '{service[:63]}'; there are: {', '.join(known)}")
 
