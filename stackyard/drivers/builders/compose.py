@@ -277,7 +277,9 @@ def _notes(document: dict[str, Any]) -> tuple[str, ...]:
         notes.append("'version' has no effect; it may be removed")
     if document.get("x-stackyard") and set(document["x-stackyard"]) - {"buildpacks"}:
         notes.append("of 'x-stackyard' at the top of the file only buildpacks has an effect; the rest is of services")
-    for port, claiming in claimed_twice({name: asked.get("ports") or () for name, asked in document["services"].items()}):
+    for port, claiming in claimed_twice(
+        {name: asked.get("ports") or () for name, asked in document["services"].items()}
+    ):
         notes.append(f"{claiming} publish port {port}: none of them gets it; each is reached by a host name of its own")
     for name, asked in document["services"].items():
         if len(asked.get("ports") or ()) > 1:

@@ -85,7 +85,9 @@ def _planned(plan: Plan) -> AppSpec:
     processes = _started(plan)
     notes += [f"{process.name}: {process.command} ({process.reason})" for process in processes]
     if not any(process.name == "web" for process in processes):
-        notes.append("there is no web process, so nothing is routed; name the one that serves HTTP 'web' in the Procfile")
+        notes.append(
+            "there is no web process, so nothing is routed; name the one that serves HTTP 'web' in the Procfile"
+        )
     return AppSpec(tuple(_process(process) for process in processes), notes=(*notes, *plan.notes))
 
 
