@@ -138,7 +138,7 @@ def _tell_size(line: websocket.WebSocket) -> None:
 def _raw() -> Iterator[None]:
     """Give every key to the command, and the terminal back as it was."""
     before = termios.tcgetattr(0)
-    tty.setraw(0)
+    tty.setraw(0, termios.TCSADRAIN)  # what was typed meanwhile counts
     try:
         yield
     finally:

@@ -123,6 +123,7 @@ def test_at_a_terminal(shell: Shell, app: str) -> None:
         command = str(BIN / "stackyard")
         os.execve(command, [command, "run", app, "--", "sh"], shell.full_environment())
     try:
+        _read(terminal, b"$ ")
         os.write(terminal, b"test -t 0 && echo is-a-$((40+2))-terminal\n")
         _read(terminal, b"is-a-42-terminal")
         os.write(terminal, b"sleep 300\n")
