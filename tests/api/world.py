@@ -90,12 +90,6 @@ class Engine:
         figures = {"cpu": 0.5, "memory": 1 << 20, "memory_limit": 2 << 20} if usage else {}
         return [dataclasses.replace(run, tasks=(dataclasses.replace(run.tasks[0], **figures),))]
 
-    def glance(self, access: ClusterAccess, app_id: str, *, usage: bool = False) -> list[RunSeen]:
-        """Return the same; with its use of CPU and memory where asked for."""
-        (run,) = self.runs(access, app_id)
-        figures = {"cpu": 0.5, "memory": 1 << 20, "memory_limit": 2 << 20} if usage else {}
-        return [dataclasses.replace(run, tasks=(dataclasses.replace(run.tasks[0], **figures),))]
-
     def logs(
         self,
         access: ClusterAccess,
