@@ -52,7 +52,7 @@ class Jobs(Scheduled[Job], Numbered[Job]):
         self.connection.execute(self.table.update().where(self.table.c.id.in_(old)).values(due=time.time()))
 
     def _trim(self, app_id: str) -> None:
-        """Forget what is beyond the history of its kind, but for the newest of each schedule: it tells its last time."""
+        """Forget what is beyond the history of its kind, but for the newest of each schedule: when did it run?"""
         kept: set[tuple[str, str]] = set()
         counts: collections.Counter[Kind] = collections.Counter()
         for job in self.newest(app_id, 5 * HISTORY):

@@ -48,7 +48,8 @@ def name(case: tuple[Family, Route]) -> str:
 def path(family: Family, route: Route, **names: str) -> str:
     filled = {"template": "t-one", "cluster": "one", "nodegroup": "default-worker", "app": "shop", "workflow": "1"}
     more = {"pack": "python", "project": "id-demo", "resource": "Cluster", "federation": "none", "digest": "0" * 64}
-    return family.prefix + route.path.format(**{**filled, **more, **names})
+    others = {"environment": "production", "host": "www.example.org", "job": "1"}
+    return family.prefix + route.path.format(**{**filled, **more, **others, **names})
 
 
 def asker(route: Route) -> str:
@@ -75,6 +76,10 @@ def body_of(route: Route) -> Any:
         "/v1/apps/{app}/scale": {"web": 1},
         "/v1/apps/{app}/config": {"A": "b"},
         "/v1/apps/{app}": {"description": "x"},
+        "/v1/apps/{app}/jobs": {"command": ["true"]},
+        "/v1/apps/{app}/environments": {"name": "staging"},
+        "/v1/apps/{app}/domains/{host}": {"service": "web"},
+        "/v1/apps/{app}/maintenance": {"enabled": True},
     }
     patch = [{"op": "replace", "path": "/node_count", "value": 2}]
     return samples.get(route.path, patch) if route.body is Body.JSON else None
@@ -157,6 +162,7 @@ def test_no_body_makes_a_server_error(full: World, case: tuple[Family, Route], d
 @pytest.mark.parametrize("ident", ["a" * 300, "%00", "%F0%9F%92%A9", "..", "-1", "1" * 40, "%27%20OR%201=1"])
 def test_no_name_makes_a_server_error(shared: World, case: tuple[Family, Route], ident: str) -> None:
     family, route = case
-    names = dict.fromkeys(("template", "cluster", "nodegroup", "app", "workflow", "federation"), ident)
+    parts = ("template", "cluster", "nodegroup", "app", "workflow", "federation", "environment", "job")
+    names = dict.fromkeys(parts, ident)
     answer = shared.call(route.method, path(family, route, **names), body_of(route), **LATEST)
     assert answer.status_code in (400, 404, 405)
