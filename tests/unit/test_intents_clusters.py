@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from stackyard.model import errors
-from stackyard.model.applications import Deployment
 from stackyard.model.clusters import Cluster, NodeGroup, node_name, numbers
 from stackyard.model.phase import Phase
 from tests.unit.desk import ADMIN, ANN, OFFERS, OLI, Desk, cluster, count, usable
@@ -38,9 +37,10 @@ def pin(desk: Desk, made: Cluster, *nodes: str) -> None:
     app = desk.intents.applications.create(ANN, {"name": "shop", "cluster": made.id})
     pins = {f"s{number}": node for number, node in enumerate(nodes)}
     with desk.store.saving() as tx:
-        tx.deployments.insert(
-            Deployment(project_id="demo", name="shop", app_id=app.id, cluster_id=made.id, release=1, pins=pins)
-        )
+        deployment = tx.deployments.of(app.id)
+        assert deployment
+        document = tx.deployments.mapper.document("observed", dataclasses.replace(deployment, pins=pins))
+        tx.connection.execute(tx.deployments.table.update().values(observed=document))
 
 
 # --- what may be named -------------------------------------------------------------------------

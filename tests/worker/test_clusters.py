@@ -208,7 +208,7 @@ class TestHealing:
     def test_applications_are_told_when_nodes_change(self, make: Make) -> None:
         bench = make(1, 1)
         with bench.store.transaction() as tx:
-            app = tx.applications.insert(Application(project_id="p", name="a", cluster_id=bench.id))
+            app = tx.applications.insert(Application(project_id="p", name="a"))
             deployment = Deployment(project_id="p", name="d", app_id=app.id, cluster_id=bench.id, environment="prod")
             tx.deployments.insert(deployment)
         with bench.store.saving() as tx:

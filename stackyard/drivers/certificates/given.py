@@ -47,9 +47,7 @@ def check(cert: str, key: str, host: str) -> Checked:
     _check_order(chain)
     return Checked(
         "".join(each.public_bytes(Encoding.PEM).decode() for each in chain),
-        private.private_bytes(
-            Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ).decode(),
+        private.private_bytes(Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode(),
         tuple(names),
         leaf.not_valid_after_utc,
     )
