@@ -15,6 +15,7 @@ from typing import Any
 from stackyard.intents.applications import nothing_yet
 from stackyard.intents.deployments import current, environment_of, touch
 from stackyard.intents.domains import claimed
+from stackyard.intents.hiding import hidden
 from stackyard.intents.rules import Rules, living, who
 from stackyard.model import errors
 from stackyard.model.applications import PRODUCTION, Application, Deployment, Release
@@ -24,7 +25,6 @@ from stackyard.model.records import Caller, new_id, utcnow
 from stackyard.store import Store, Transaction
 
 MAX_KEYS = 500
-REMEMBERED = 10
 """Secret values are masked as long as one of so many of the environment's newest releases has them."""
 
 
@@ -96,10 +96,7 @@ class Releases:
     def hidden(self, of: Deployment) -> Sequence[str]:
         """Return the secret values that an environment has or had lately, which are to be masked."""
         with self.store.reading() as tx:
-            had = tx.releases.newest(of.app_id, of.environment)[:REMEMBERED]
-        kept = {(each.config, each.secret_keys) for each in had if each.secret_keys}
-        kept.add((of.config, of.secret_keys))
-        return sorted({value for config, keys in kept for value in self._values(config, keys)})
+            return hidden(tx, self.secrets, of)
 
     def configure(
         self,
@@ -133,9 +130,6 @@ class Releases:
                 raise errors.Conflict(f"environment {environment} is being removed")
             tx.deployments.change(deployment, Trigger.CHANGE, message, **fields)
             return None
-
-    def _values(self, sealed: str | None, keys: Collection[str]) -> Sequence[str]:
-        return [value for key, value in self.config(sealed).items() if key in keys]
 
     def _promote(self, tx: Transaction, to: Deployment, old: Release) -> Release:
         summary = f"promote release {old.number} of {old.environment}"

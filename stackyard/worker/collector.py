@@ -8,14 +8,17 @@ that), and by another one as soon as that ends. Each beginning goes on behind th
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import threading
 import time
 from collections.abc import Callable
 
 from stackyard.drivers.secrets.authorities import Authorities
+from stackyard.intents.hiding import Hiding
 from stackyard.model import errors
 from stackyard.model.clusters import Cluster
+from stackyard.model.logs import LogLine
 from stackyard.model.phase import ENDING
 from stackyard.model.ports import ClusterAccess, FollowedLog, LogKeeper, LogStore, Workloads
 from stackyard.store import Store, Transaction
@@ -26,19 +29,28 @@ INBOX_SECONDS = 0.05
 PAUSE_SECONDS = 5.0
 TIDY_SECONDS = 60.0
 
-Wanted = dict[str, ClusterAccess]
+Hide = Callable[[LogLine], LogLine]
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """Where an application's lines come from: the deployment whose secrets are taken out, and its cluster."""
+
+    deployment_id: str
+    access: ClusterAccess
 
 
 class Keeping:
     """The keeping of one application's lines, by a thread of its own; `over` when it has ended, with its `reason`."""
 
-    def __init__(self, app_id: str, access: ClusterAccess, keeper: LogKeeper, workloads: Workloads) -> None:
-        self.access = access
+    def __init__(self, app_id: str, origin: Origin, keeper: LogKeeper, workloads: Workloads, hide: Hide) -> None:
+        self.origin = origin
         self.over = threading.Event()
         self.reason = ""
         self._app_id = app_id
         self._keeper = keeper
         self._workloads = workloads
+        self._hide = hide
         self._stop = threading.Event()
         self._stream: FollowedLog | None = None
         self._tidied = time.monotonic()
@@ -70,7 +82,7 @@ class Keeping:
             self._keeper.close()
 
     def _keep(self) -> None:
-        found = self._workloads.logs(self.access, self._app_id, follow=True, after=self._keeper.state)
+        found = self._workloads.logs(self.origin.access, self._app_id, follow=True, after=self._keeper.state)
         if not isinstance(found, FollowedLog):
             raise errors.GiveUp("these workloads can't be followed")
         self._stream = found
@@ -78,7 +90,7 @@ class Keeping:
             while not self._stop.is_set():
                 lines = found.poll(LOOK_SECONDS)
                 if lines or time.monotonic() - self._tidied > TIDY_SECONDS:
-                    self._keeper.write(lines)
+                    self._keeper.write([self._hide(line) for line in lines])
                     self._tidied = time.monotonic()
 
 
@@ -113,11 +125,11 @@ class Collector:
         for app_id, keeping in list(self._keepings.items()):
             if keeping.over.is_set():
                 self._ended(app_id, keeping)
-            elif wanted.get(app_id) != keeping.access:
+            elif wanted.get(app_id) != keeping.origin:
                 keeping.stop()
-        for app_id, access in wanted.items():
+        for app_id, origin in wanted.items():
             if app_id not in self._keepings and self._paused.get(app_id, 0.0) <= time.monotonic():
-                self._begin(app_id, access)
+                self._begin(app_id, origin)
         for app_id in kept:
             if app_id not in self._there:
                 self._logs.delete(app_id)
@@ -137,15 +149,15 @@ class Collector:
             except Exception:
                 LOG.exception("a look at the logs to keep ended")
 
-    def _wanted(self) -> Wanted:
+    def _wanted(self) -> dict[str, Origin]:
         with self._store.reading() as tx:
             everything = tx.deployments.list()
             deployments = [each for each in everything if each.release > 0 and each.phase not in ENDING]
             clusters = {ident: _cluster(tx, ident) for ident in {each.cluster_id for each in deployments}}
         self._there = frozenset(each.workload_id for each in everything)
         access = {ident: self._access(cluster) for ident, cluster in clusters.items()}
-        found = {each.workload_id: access[each.cluster_id] for each in deployments}
-        return {app_id: each for app_id, each in found.items() if each is not None}
+        found = ((each, access[each.cluster_id]) for each in deployments)
+        return {each.workload_id: Origin(each.id, there) for each, there in found if there is not None}
 
     def _access(self, cluster: Cluster | None) -> ClusterAccess | None:
         if cluster is None or cluster.secrets is None or not cluster.observed.nodes:
@@ -155,7 +167,7 @@ class Collector:
         except errors.StackyardError:
             return None
 
-    def _begin(self, app_id: str, access: ClusterAccess) -> None:
+    def _begin(self, app_id: str, origin: Origin) -> None:
         try:
             keeper = self._logs.keeper(app_id)
         except errors.Conflict:
@@ -163,7 +175,8 @@ class Collector:
         except errors.StackyardError as reason:
             self._pause(app_id, str(reason))
             return
-        self._keepings[app_id] = Keeping(app_id, access, keeper, self._workloads)
+        hide = Hiding(self._store, self._authorities.secrets, origin.deployment_id)
+        self._keepings[app_id] = Keeping(app_id, origin, keeper, self._workloads, hide)
 
     def _ended(self, app_id: str, keeping: Keeping) -> None:
         del self._keepings[app_id]

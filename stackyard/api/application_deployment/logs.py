@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from stackyard.api.application_deployment import environments
-from stackyard.api.application_deployment.hiding import Hiding
 from stackyard.api.application_deployment.reading import Choice, Nodes, Reading
 from stackyard.api.call import Call, Reply
 from stackyard.drivers.routers import access
+from stackyard.intents.hiding import Hiding
 from stackyard.model import errors
 from stackyard.model.applications import Deployment
 from stackyard.model.builds import Build
@@ -61,7 +61,7 @@ def lines(call: Call) -> Reply:
     choice = _choice(call, of.environment)
     nodes = _nodes(call, of)
     reading = Reading(call.services.logs, of.workload_id, nodes, choice, place)
-    hide = Hiding(call.services.intents, call.target, of.environment)
+    hide = Hiding(call.services.store, call.services.secrets, of.id)
     if follow and nodes:
         stream = _followed(reading, tail, lambda: _there(call), hide)
     else:

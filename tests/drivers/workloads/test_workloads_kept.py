@@ -19,7 +19,7 @@ from stackyard.drivers.logs.files import FileLogStore
 from stackyard.drivers.workloads import SwarmWorkloads
 from stackyard.model.logs import Checkpoint, LogLine, Place
 from stackyard.model.ports import ClusterAccess
-from stackyard.worker.collector import Keeping
+from stackyard.worker.collector import Keeping, Origin
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 RATE_MS = 4
@@ -41,7 +41,9 @@ def store(tmp_path: pathlib.Path) -> FileLogStore:
 
 
 def keep(world: World, store: FileLogStore) -> Keeping:
-    return Keeping(world.app_id, world.access, store.keeper(world.app_id), world.workloads)
+    return Keeping(
+        world.app_id, Origin("", world.access), store.keeper(world.app_id), world.workloads, lambda line: line
+    )
 
 
 def end(keeping: Keeping) -> None:
