@@ -29,16 +29,6 @@ class Clusters(Scheduled[Cluster]):
         same = (table.c.id == cluster.id, table.c.generation == cluster.generation)
         self.connection.execute(table.update().where(*same).values(**values))
 
-    def hasten(self, cluster_id: str | None, at: float) -> None:
-        """Make a cluster (None: all) due at that time (seconds since the epoch), or sooner if it is so already.
-
-        One that is being worked on is looked at once more after that.
-        """
-        table = self.table
-        later = sa.or_(table.c.due > at, table.c.lease_until > time.time())
-        which = [] if cluster_id is None else [table.c.id == cluster_id]
-        self.connection.execute(table.update().where(later, *which).values(due=at))
-
     def hasten_deployments(self, cluster_id: str) -> None:
         """Make what runs on a cluster due now, since its nodes have changed."""
         table = tables.deployments

@@ -206,6 +206,16 @@ class Scheduled(Repository[R]):
         """Make the row due now, without a change."""
         self.connection.execute(self.table.update().where(self.table.c.id == object_id).values(due=time.time()))
 
+    def hasten(self, object_id: str | None, at: float) -> None:
+        """Make a row (None: all) due at that time (seconds since the epoch), or sooner if it is so already.
+
+        One that is being worked on is looked at once more after that.
+        """
+        table = self.table
+        later = sa.or_(table.c.due > at, table.c.lease_until > time.time())
+        which = [] if object_id is None else [table.c.id == object_id]
+        self.connection.execute(table.update().where(later, *which).values(due=at))
+
     def note(self, record: Record, kind: str, message: str) -> None:
         """Write one line of history."""
         event = Event(

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The collector: follows the log of each application once, and keeps its lines beyond the containers' lives.
 
+What it hears of containers on the way makes their deployment due: a replica that died leaves the route at once.
+
 Started by each worker process; an application's lines are kept by one of them at a time (the port LogStore sees to
 that), and by another one as soon as that ends. Each beginning goes on behind the last line kept of each container.
 """
@@ -28,6 +30,7 @@ LOOK_SECONDS = 1.0
 INBOX_SECONDS = 0.05
 PAUSE_SECONDS = 5.0
 TIDY_SECONDS = 60.0
+SPACING_SECONDS = 1.0
 
 Hide = Callable[[LogLine], LogLine]
 
@@ -61,6 +64,10 @@ class Keeping:
         self._stop.set()
         if self._stream is not None:
             self._stream.close()
+
+    def changed(self) -> bool:
+        """Tell whether a container began, ended or was found ill or well since this was asked last."""
+        return self._stream is not None and self._stream.changed()
 
     def take_in(self) -> None:
         """Pass on what other processes handed in."""
@@ -105,6 +112,7 @@ class Collector:
         self._keepings: dict[str, Keeping] = {}
         self._paused: dict[str, float] = {}
         self._there: frozenset[str] = frozenset()
+        self._hastened: dict[str, float] = {}
         self._stop = threading.Event()
 
     def start(self) -> None:
@@ -135,10 +143,19 @@ class Collector:
                 self._logs.delete(app_id)
 
     def take_in(self) -> None:
-        """Pass on what other processes handed in."""
+        """Pass on what other processes handed in, and have a deployment looked at whose containers changed."""
         for keeping in list(self._keepings.values()):
             with contextlib.suppress(errors.StackyardError):
                 keeping.take_in()
+                if keeping.changed():
+                    self._hasten(keeping.origin.deployment_id)
+
+    def _hasten(self, deployment_id: str) -> None:
+        """Make a deployment due: at once, but one whose containers end again and again at most every second."""
+        last, now = self._hastened.get(deployment_id, 0.0), time.time()
+        self._hastened[deployment_id] = last if last > now else max(now, last + SPACING_SECONDS)
+        with self._store.transaction() as tx:
+            tx.deployments.hasten(deployment_id, self._hastened[deployment_id])
 
     def _repeat(self, call: Callable[[], None], seconds: float) -> None:
         while not self._stop.wait(seconds):

@@ -62,6 +62,10 @@ class LogStream(Iterator[LogLine]):
         """Put lines from elsewhere in order with the containers' own."""
         self._follower.add(lines)
 
+    def changed(self) -> bool:
+        """Tell whether a container began, ended or was found ill or well since this was asked last."""
+        return self._follower.changed()
+
     def close(self) -> None:
         """End all reading; whoever waits for a line gets StopIteration."""
         self._finalizer()
@@ -84,6 +88,7 @@ class _Follower:
         self._added: collections.deque[tuple[float, LogLine]] = collections.deque()
         self._bell = threading.Condition()
         self._news = threading.Event()
+        self._changed = threading.Event()
         self._coming: dict[str, float] = {}
         self._sources: dict[str, Source] = {}
         self._reorder = Reorder(passed=after.last)
@@ -111,6 +116,12 @@ class _Follower:
                 self._coming.pop(container, None)
         if action != CREATED:
             self._news.set()
+            self._changed.set()
+
+    def changed(self) -> bool:
+        found = self._changed.is_set()
+        self._changed.clear()
+        return found
 
     def close(self) -> None:
         self.closing.set()

@@ -78,6 +78,9 @@ class FollowedLog(Protocol):
     def add(self, lines: Sequence[LogLine]) -> None:
         """Put lines from elsewhere in order with the containers' own."""
 
+    def changed(self) -> bool:
+        """Tell whether a container began, ended or was found ill or well since this was asked last."""
+
     def close(self) -> None:
         """End the reading."""
 
