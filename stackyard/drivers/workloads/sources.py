@@ -30,6 +30,8 @@ QUEUE_LENGTH = 2_000
 SKEW_SECONDS = 5
 """The two streams of a container are written apart; one without a mark may begin before the other's."""
 READ_SECONDS = 20.0
+GONE = (errors.NotFound, errors.Conflict)
+"""What an engine answers for a container that is gone, or just going."""
 
 
 def replica_name(container: Container) -> str:
@@ -52,7 +54,7 @@ def read(container: Container, tail: int | None, after: Marks | None = None) -> 
             for data in answer.iter_content(chunk_size=None):
                 yield from _new(container, records.feed(data), passed)
         yield from _new(container, records.finish(), passed)
-    except errors.NotFound:
+    except GONE:
         return
     except BROKEN as error:
         raise NodeEngine(container.node).unavailable(f"its log broke off: {error}") from error
@@ -134,7 +136,7 @@ class Source:
     def _run(self) -> None:
         try:
             self._read()
-        except errors.NotFound:
+        except GONE:
             pass
         except (errors.StackyardError, *BROKEN):
             self.broken = not self._stop
