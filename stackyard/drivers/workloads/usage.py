@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
@@ -22,8 +23,10 @@ from stackyard.drivers.workloads.resources import listed
 from stackyard.model import errors
 from stackyard.model.ports import ClusterAccess, NodeAccess, Replica, RunSeen
 
+LIST_SECONDS = 8.0
+"""What a node may take to tell its containers: one that is silent for longer is called so."""
 SECONDS = 2.5
-"""What a node may take to answer."""
+"""What it may then take to tell what they use."""
 APART = 0.4
 """Seconds between two readings of a container that was not read lately."""
 FRESH = 10.0
@@ -74,10 +77,14 @@ class Glances:
         pool = ThreadPoolExecutor(len(access.nodes) + 1, "glance")
         try:
             told = pool.submit(self._manager, access, labelled(f"{spec.APP}={app_id}"))
-            answers = {node: pool.submit(self._node, node, filters, usage) for node in access.nodes}
+            answers = {node: pool.submit(listed, NodeEngine(node), filters) for node in access.nodes}
             asked: list[Future[Any]] = [told, *answers.values()]
-            wait(asked, SECONDS)
-            return self._put_together(app_id, _manager(told), answers)
+            wait(asked, LIST_SECONDS)
+            heard = {node: each.result() for node, each in answers.items() if _answered(each)}
+            figures = {node: pool.submit(self._usage, NodeEngine(node), heard[node]) for node in heard if usage}
+            wait(figures.values(), SECONDS)
+            used = [each.result() for each in figures.values() if _answered(each)]
+            return self._put_together(app_id, _manager(told), access, heard, dict(ChainMap({}, *used)))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -88,18 +95,16 @@ class Glances:
 
         return self._reach.manager(access, ask)
 
-    def _node(self, node: NodeAccess, filters: str, usage: bool) -> tuple[list[Container], dict[str, Used]]:
-        engine = NodeEngine(node)
-        containers = listed(engine, filters)
-        return containers, self._usage(engine, containers) if usage else {}
-
     def _put_together(
-        self, app_id: str, told: Told, answers: Mapping[NodeAccess, Future[tuple[list[Container], dict[str, Used]]]]
+        self,
+        app_id: str,
+        told: Told,
+        access: ClusterAccess,
+        heard: Mapping[NodeAccess, list[Container]],
+        used: Mapping[str, Used],
     ) -> list[RunSeen]:
-        heard = {node: each.result() for node, each in answers.items() if _answered(each)}
-        containers = [each for found, _ in heard.values() for each in found]
-        used = {key: value for _, figures in heard.values() for key, value in figures.items()}
-        silent = {node.name for node in answers if node not in heard}
+        containers = [each for found in heard.values() for each in found]
+        silent = {node.name for node in access.nodes if node not in heard}
         lost = placement.down(told.members)
         quiet = {each["ID"]: name for each in told.members if (name := each["Description"]["Hostname"]) in silent}
         runs = observe.runs(told.services, told.tasks, self._judge(app_id, containers), {**lost, **quiet}, time.time())
