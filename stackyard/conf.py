@@ -157,7 +157,7 @@ MACHINES = [
     ),
     cfg.StrOpt(
         "flavors",
-        default="small:1:1024,medium:2:2048,large:4:8192",
+        default="small:1:1024,medium:2:2048,large:4:8192,m1.small:1:2048,m1.medium:2:4096,m1.large:4:8192",
         regex=_list_of(rf"{_WORD}:\d+(\.\d+)?:\d+"),
         help="Sizes of nodes that clusters may ask for: NAME:CORES:MEMORY_MB (0: no limit). Fit them to your machines.",
     ),

@@ -8,6 +8,7 @@ together: those of the one-machine platform, which take longest and begin first,
 from __future__ import annotations
 
 import pathlib
+import signal
 import tempfile
 from collections.abc import Iterator
 
@@ -20,6 +21,12 @@ from stackyard.local import engine
 ENGINE = "unix:///var/run/docker.sock"
 PLATFORM = "tests/platform/"
 STATE = pathlib.Path(tempfile.gettempdir()) / "sytest-engine"
+
+
+def pytest_configure() -> None:
+    """Let tests interrupt what they start: who runs in the background of a shell hands on that SIGINT is ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -113,7 +113,8 @@ def test_silence_is_not_the_end(engine: Engine) -> None:
     threading.Timer(0.4, tell).start()
     told.append(next(look_out(engine)))
     assert told == ["later"]
-    assert engine.asked[-1]["since"] == [str(engine.clock - watching.OVERLAP_SECONDS)]
+    # The clock may have been read just before it went on.
+    assert engine.asked[-1]["since"] in ([str(engine.clock - past - watching.OVERLAP_SECONDS)] for past in (0, 100))
     assert len(engine.asked) > 1
 
 

@@ -17,8 +17,8 @@ import psutil
 
 from stackyard.local.supervisor import MARKER
 
-BACK_SECONDS = 30
-DIE_SECONDS = 90
+BACK_SECONDS = 120
+DIE_SECONDS = 180
 PARTS = {"api": 2, "worker": 3}
 """How many processes each part has when it is whole."""
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import pty
@@ -112,7 +113,7 @@ def test_through_a_pipe(shell: Shell, app: str) -> None:
 
 
 def test_detached(shell: Shell, app: str) -> None:
-    begun = shell.json("run", "--detach", app, "--", "sh", "-c", "echo from afar")
+    begun = json.loads(shell.ok("run", "--json", "--detach", app, "--", "sh", "-c", "echo from afar"))
     until(lambda: next(job for job in jobs(shell, "run") if job["uuid"] == begun["uuid"])["status"] == "done", 60)
     assert "from afar" in shell.ok("logs", app, "--service", begun["name"])
 

@@ -203,7 +203,7 @@ class FakeWorkloads:
         for slot in sorted(set(range(1, run.replicas + 1)) - {each.slot for each in kept}):
             if not nodes:
                 waiting = self._replica(run, slot, "", None)
-                kept.append(dataclasses.replace(waiting, state="pending", reason="no suitable node"))
+                kept.append(dataclasses.replace(waiting, state="pending", reason="no node fits"))
                 continue
             node = nodes[slot % len(nodes)]
             endpoint = f"{node.address}:{32768 + next(self._numbers)}" if run.service.port else None

@@ -57,7 +57,8 @@ class SwarmWorkloads:
         self._probes = Probes()
         self._checks = Checks(lambda app_id: self._hub.tell(app_id, CHECKED))
         self._glances = Glances(
-            self._reach, lambda app_id, found: self._checks.judge(app_id, found, FIRST_CHECK_SECONDS)
+            self._reach,
+            lambda app_id, found: self._checks.judge(app_id, self._probes.prove(found), FIRST_CHECK_SECONDS),
         )
         self._rolls: dict[str, Roll] = {}
         self._looked = threading.local()

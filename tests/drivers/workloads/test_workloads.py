@@ -214,7 +214,7 @@ def test_removing_leaves_nothing(world: World) -> None:
 def test_a_run_that_fits_on_no_node_says_so(world: World) -> None:
     run = world.run(replicas=1, pin="elsewhere")
     world.start(run)
-    world.until(lambda: any("no suitable node" in each.reason for each in world.in_state(run, "pending")))
+    world.until(lambda: any("no node fits" in each.reason for each in world.in_state(run, "pending")))
 
 
 def test_an_image_that_does_not_exist_is_refused_at_once(world: World) -> None:
