@@ -90,7 +90,7 @@ def test_output_without_end(bench: Bench, kind: str) -> None:
     else:
         service = dockerfile(bench, script)
     with pytest.raises(errors.GiveUp, match="was stopped; make it say less"):
-        bench.build(service, Limits(output=100_000, seconds=60))
+        bench.build(service, Limits(output=100_000, seconds=240))
     assert len(bench.said()) < 200_000
     labelled = {"label": f"stackyard.build={APP}"}
     assert bench.engine.containers.list(all=True, filters=labelled) == []
