@@ -131,6 +131,8 @@ def container(run: Run) -> dict[str, Any]:
         "StopGracePeriod": nanoseconds(asked.stop_grace),
         "Healthcheck": healthcheck(asked.healthcheck) if asked.healthcheck else None,
         "Init": True,
+        # The engine tells it so of a service without one; sent back like that it is a change, and replicas restart.
+        "DNSConfig": {},
     }
     return {key: value for key, value in spec.items() if value is not None}
 

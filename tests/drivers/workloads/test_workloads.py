@@ -83,6 +83,8 @@ def test_scaling_keeps_what_runs(world: World) -> None:
     more = dataclasses.replace(run, replicas=3)
     world.start(more)
     assert first < {each.id for each in world.ready(more)}
+    time.sleep(3)  # swarm replaces one after the other what it takes for changed
+    assert first < {each.id for each in world.ready(more)}
     fewer = dataclasses.replace(run, replicas=1)
     world.start(fewer)
     seen = world.of(run)

@@ -49,7 +49,7 @@ def test_a_service_needs_no_virtual_address_and_no_fixed_port() -> None:
 
 
 def test_only_what_was_asked_for_is_passed() -> None:
-    assert spec.container(run()).keys() == {"Image", "Labels", "Env", "Mounts", "StopGracePeriod", "Init"}
+    assert spec.container(run()).keys() == {"Image", "Labels", "Env", "Mounts", "StopGracePeriod", "Init", "DNSConfig"}
     assert spec.service(run(), "net")["TaskTemplate"]["Resources"] == {"Limits": {}}
 
 
