@@ -153,17 +153,14 @@ def test_a_websocket_passes(app: str, client: Client) -> None:
     peer.close()
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="since scaling was changed, the name does not always answer again after 0 replicas; cause unknown",
-)
 def test_maintenance_and_reasons_without_replicas(shell: Shell, app: str, client: Client) -> None:
     shell.ok("maintenance", app, "on", "--message", "Back at 5")
     answer = client.get(HOST)
     assert (answer.status_code, answer.text, answer.headers["retry-after"]) == (503, "Back at 5\n", "60")
     assert "<p>Back at 5</p>" in client.get(HOST, Accept="text/html").text
-    assert client.get(OWN).status_code == 503
+    wait(lambda: client.get(OWN).status_code == 503)
     shell.ok("maintenance", app, "off")
+    wait(lambda: client.get(OWN).status_code == 200)
     assert client.get(HOST).status_code == 200
     shell.ok("scale", app, "web=0")
     wait(lambda: "web is scaled to 0 replicas" in client.plain(HOST).text)
@@ -174,10 +171,6 @@ def test_maintenance_and_reasons_without_replicas(shell: Shell, app: str, client
     wait(lambda: client.plain(OWN).status_code == 404)
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="since scaling was changed, the name does not always answer again after 0 replicas; cause unknown",
-)
 def test_requests_are_lines_of_the_log_without_queries(shell: Shell, app: str, client: Client) -> None:
     client.get(HOST, "/looked-for?token=secret")
     wait(lambda: any("GET /looked-for 200" in line for line in access(shell, app)))

@@ -19,7 +19,8 @@ from stackyard.drivers.workloads import SwarmWorkloads
 from stackyard.drivers.workloads.api import NodeEngine, labelled
 from stackyard.model import errors
 from stackyard.model.applications import HealthCheck, Mount
-from stackyard.model.ports import ClusterAccess, LogLine, Run
+from stackyard.model.logs import LogLine
+from stackyard.model.ports import ClusterAccess, Run
 
 pytestmark = pytest.mark.engine
 
