@@ -45,6 +45,7 @@ class Together(LoadScopeScheduling):
         return "platform" if file.startswith(PLATFORM) else file
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """Tell pytest-xdist how to distribute tests."""
     return Together(config, log)

@@ -161,7 +161,8 @@ def test_events_tell_who_did_what_and_are_followed(shell: Shell, app: str, tmp_p
     pushed = [event for event in shell.json("events", app) if event["kind"] == "pushed"]
     assert pushed[0]["message"].startswith("demo pushed a folder (")
     assert len(shell.json("events", app, "--tail", "2")) == 2
-    assert shell.json("events", app, "--since", "2020-01-01T00:00:00Z") == shell.json("events", app)
+    before = shell.json("events", app)
+    assert shell.json("events", app, "--since", "2020-01-01T00:00:00Z")[: len(before)] == before
     command = [BIN / "stackyard", "events", app, "-f", "--tail", "1", "--utc"]
     with subprocess.Popen(command, env=shell.full_environment(), stdout=subprocess.PIPE, text=True) as stream:
         assert stream.stdout is not None
