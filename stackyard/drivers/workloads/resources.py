@@ -87,13 +87,19 @@ def ensure_service(
 
 
 def adjust_service(engine: NodeEngine, run: Run, network_id: str, auth: Mapping[str, str] | None) -> None:
-    """Bring a service that is there to what the run and its lasting constraints say."""
+    """Bring a service that is there to what the run and its lasting constraints say.
+
+    Without `auth` the engine keeps the credentials it has. That matters: swarm takes a task that differs from its
+    service both in constraints, as those that were placed away from others at first do, and in credentials for
+    changed, and replaces it (`IsTaskDirty` in swarmkit).
+    """
     current = engine.get(f"/services/{run.name}")
-    wanted = spec.adjusted(current["Spec"], run.replicas, placement.lasting(run))
-    if current["Spec"].get("Labels", {}).get(spec.DIGEST) != run.digest:
-        wanted = spec.service(run, network_id, placement.lasting(run))
+    kept = current["Spec"].get("Labels", {}).get(spec.DIGEST) == run.digest
+    lasting = placement.lasting(run)
+    wanted = spec.adjusted(current["Spec"], run.replicas, lasting) if kept else spec.service(run, network_id, lasting)
     if wanted == current["Spec"]:
         return
+    auth = None if kept else auth
     engine.post(f"/services/{current['ID']}/update", wanted, auth, version=current["Version"]["Index"])
     if spec.replicas(current["Spec"]) > run.replicas:
         # What is to be stopped must be known at the next look, so that it is taken out of the route in time.

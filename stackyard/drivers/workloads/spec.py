@@ -99,25 +99,34 @@ def service(run: Run, network_id: str, constraints: Sequence[str] = ()) -> dict[
     Names resolve to the containers themselves (dnsrr), which needs no IPVS in the kernel. The
     router's port is published on the node where the container is, at a port that the engine picks.
     """
-    ports = [{"Protocol": "tcp", "TargetPort": run.service.port, "PublishMode": "host"}] if run.service.port else []
+    ports = {"Protocol": "tcp", "TargetPort": run.service.port, "PublishMode": "host"}
     return {
         "Name": run.name,
         "Labels": labels(run),
         "Mode": {"Replicated": {"Replicas": run.replicas}},
-        "EndpointSpec": {"Mode": "dnsrr", "Ports": ports},
+        "EndpointSpec": {"Mode": "dnsrr"} | ({"Ports": [ports]} if run.service.port else {}),
         "TaskTemplate": {
             "ContainerSpec": container(run),
             "Resources": {"Limits": limits(run.service)},
             "RestartPolicy": {"Condition": "any", "Delay": nanoseconds(RESTART_SECONDS)},
-            "Placement": {"Constraints": list(constraints)},
+            "Placement": placement(constraints),
             "Networks": [{"Target": network_id, "Aliases": [run.service.name]}],
             "LogDriver": LOG_DRIVER,
         },
     }
 
 
+def placement(constraints: Sequence[str]) -> dict[str, Any]:
+    """Return where tasks may run."""
+    return {"Constraints": list(constraints)} if constraints else {}
+
+
 def container(run: Run) -> dict[str, Any]:
-    """Return the container part of a task: what the image, the service and the release say."""
+    """Return the container part of a task: what the image, the service and the release say.
+
+    It is worded as the engine words it when it is asked (nothing empty but `DNSConfig`): it is sent back like that
+    to scale, and swarm replaces the tasks of a service in which it sees a difference, as between none and `[]`.
+    """
     asked = run.service
     spec: dict[str, Any] = {
         "Image": asked.image,
@@ -131,10 +140,9 @@ def container(run: Run) -> dict[str, Any]:
         "StopGracePeriod": nanoseconds(asked.stop_grace),
         "Healthcheck": healthcheck(asked.healthcheck) if asked.healthcheck else None,
         "Init": True,
-        # The engine tells it so of a service without one; sent back like that it is a change, and replicas restart.
         "DNSConfig": {},
     }
-    return {key: value for key, value in spec.items() if value is not None}
+    return {key: value for key, value in spec.items() if value not in (None, [])}
 
 
 def literal(value: str) -> str:
@@ -188,8 +196,8 @@ def replicas(current: Mapping[str, Any]) -> int:
 
 def adjusted(current: Mapping[str, Any], wanted: int, constraints: Sequence[str]) -> dict[str, Any]:
     """Return an existing specification with these replicas and constraints and nothing else changed."""
-    placement = (current["TaskTemplate"].get("Placement") or {}).get("Constraints") or []
-    if replicas(current) == wanted and placement == list(constraints):
+    found = (current["TaskTemplate"].get("Placement") or {}).get("Constraints") or []
+    if replicas(current) == wanted and found == list(constraints):
         return dict(current)
-    template = {**current["TaskTemplate"], "Placement": {"Constraints": list(constraints)}}
+    template = {**current["TaskTemplate"], "Placement": placement(constraints)}
     return {**current, "Mode": {"Replicated": {"Replicas": wanted}}, "TaskTemplate": template}

@@ -76,8 +76,9 @@ def test_starting_twice_finds_the_first(world: World) -> None:
     assert len(world.seen()) == 1
 
 
-def test_scaling_keeps_what_runs(world: World) -> None:
-    run = world.run()
+@pytest.mark.parametrize("environment", [{"GREETING": "hello"}, {}])
+def test_scaling_keeps_what_runs(world: World, environment: dict[str, str]) -> None:
+    run = dataclasses.replace(world.run(), environment=environment)
     world.start(run)
     first = {each.id for each in world.ready(run)}
     more = dataclasses.replace(run, replicas=3)

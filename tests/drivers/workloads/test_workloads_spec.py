@@ -45,11 +45,11 @@ def test_a_service_needs_no_virtual_address_and_no_fixed_port() -> None:
     }
     assert asked["TaskTemplate"]["Networks"] == [{"Target": "net", "Aliases": ["web"]}]
     assert asked["Labels"] == asked["TaskTemplate"]["ContainerSpec"]["Labels"]
-    assert spec.service(run(), "net")["EndpointSpec"]["Ports"] == []
+    assert spec.service(run(), "net")["EndpointSpec"] == {"Mode": "dnsrr"}
 
 
 def test_only_what_was_asked_for_is_passed() -> None:
-    assert spec.container(run()).keys() == {"Image", "Labels", "Env", "Mounts", "StopGracePeriod", "Init", "DNSConfig"}
+    assert spec.container(run()).keys() == {"Image", "Labels", "StopGracePeriod", "Init", "DNSConfig"}
     assert spec.service(run(), "net")["TaskTemplate"]["Resources"] == {"Limits": {}}
 
 
@@ -109,7 +109,7 @@ def test_a_specification_changes_in_replicas_and_constraints_only() -> None:
     current = spec.service(run(), "net", ["node.hostname!=n3"])
     changed = spec.adjusted(current, 5, [])
     assert changed["Mode"] == {"Replicated": {"Replicas": 5}}
-    assert changed["TaskTemplate"]["Placement"] == {"Constraints": []}
+    assert changed["TaskTemplate"]["Placement"] == {}
     assert spec.adjusted(changed, 5, []) == changed
     assert changed["TaskTemplate"]["ContainerSpec"] == current["TaskTemplate"]["ContainerSpec"]
 

@@ -17,6 +17,7 @@ from workloads_world import SERVE, World
 
 from stackyard.drivers.workloads import SwarmWorkloads
 from stackyard.drivers.workloads.api import NodeEngine, labelled
+from stackyard.drivers.workloads.resources import ensure_network, ensure_service
 from stackyard.model import errors
 from stackyard.model.applications import HealthCheck, Mount
 from stackyard.model.logs import LogLine
@@ -202,6 +203,18 @@ def test_placing_near_the_old_restarts_nothing_and_does_not_last(world: World) -
     time.sleep(2)
     assert [each.id for each in world.in_state(new, "running")] == [each.id for each in replicas]
     assert not manager(world).get(f"/services/{new.name}")["Spec"]["TaskTemplate"]["Placement"].get("Constraints")
+
+
+def test_scaling_with_other_credentials_what_was_placed_near_the_old_restarts_nothing(world: World) -> None:
+    run, engine = world.run(), manager(world)
+    network_id = ensure_network(engine, world.app_id)
+    ensure_service(engine, run, network_id, ["somewhere"], {"registrytoken": "first"})
+    first = {each.id for each in world.ready(run)}
+    more = dataclasses.replace(run, replicas=3)
+    ensure_service(engine, more, network_id, [], {"registrytoken": "second"})
+    world.ready(more)
+    time.sleep(3)
+    assert first < {each.id for each in world.ready(more)}
 
 
 def test_a_start_that_was_killed_halfway_is_finished_by_the_next(world: World) -> None:
