@@ -40,7 +40,7 @@ def build() -> pipeline.WSGI:
             sources=parts.sources,
             repositories=parts.repositories,
             plan=lambda folder: parts.builder.plan(folder).as_dict(),
-            access=parts.authorities.access,
+            reach=parts.authorities.reach,
             told=parts.router.told,
         )
     )

@@ -45,7 +45,7 @@ class Services:
     """The store, the intents, and the ports that live reads go through.
 
     `plan` tells what a push of the tree in a folder would do (raises BadInput), as JSON types; it runs nothing of it.
-    `access` opens a cluster (raises Unavailable while it has no node or no CA). `language_packs` tells
+    `reach` opens a cluster (None where it is gone or has no node yet). `language_packs` tells
     what the builder knows: name → description. `told` returns what the router was told of a host.
     """
 
@@ -61,6 +61,6 @@ class Services:
     sources: Sources
     repositories: GitRepositories
     plan: Callable[[str], Mapping[str, Any]]
-    access: Callable[[Cluster], ClusterAccess]
+    reach: Callable[[Cluster | None], ClusterAccess | None]
     told: Callable[[str], Told] = lambda _host: Told()
     language_packs: Mapping[str, str] = dataclasses.field(default_factory=lambda: LANGUAGE_PACKS)

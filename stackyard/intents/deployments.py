@@ -38,14 +38,10 @@ class Deployments:
         with self.store.reading() as tx:
             return environment_of(tx, app, environment)
 
-    def place(self, app: Application, environment: str = PRODUCTION) -> Cluster | None:
-        """Return the cluster that an environment is on; None where that is gone. Raises NotFound."""
+    def cluster(self, of: Deployment) -> Cluster | None:
+        """Return the cluster that an environment is on; None where that is gone."""
         with self.store.reading() as tx:
-            deployment = environment_of(tx, app, environment)
-            try:
-                return tx.clusters.get(deployment.cluster_id)
-            except errors.NotFound:
-                return None
+            return tx.clusters.known(of.cluster_id)
 
     def add(self, caller: Caller, ident: str, name: str, cluster: str | None = None) -> Deployment:
         """Make an environment, empty until the first push or promotion, on a cluster (default: production's).

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from collections.abc import Sequence
 
 from stackyard.model import errors
 from stackyard.model.applications import Deployment
@@ -54,8 +55,11 @@ def hidden(tx: Transaction, secrets: Secrets, of: Deployment) -> list[str]:
     had = tx.releases.newest(of.app_id, of.environment)[:REMEMBERED]
     kept = {(each.config, each.secret_keys) for each in had if each.secret_keys}
     kept.add((of.config, of.secret_keys))
-    return sorted({value for sealed, keys in kept if sealed and keys for value in _values(secrets, sealed, keys)})
+    return sorted({value for sealed, keys in kept for value in secret_values(secrets, sealed, keys)})
 
 
-def _values(secrets: Secrets, sealed: str, keys: tuple[str, ...]) -> list[str]:
+def secret_values(secrets: Secrets, sealed: str | None, keys: Sequence[str]) -> list[str]:
+    """Return the values of a sealed config that are secrets."""
+    if not sealed or not keys:
+        return []
     return [value for key, value in json.loads(secrets.open(sealed)).items() if key in keys]

@@ -65,10 +65,15 @@ class Repository(Generic[T]):
 
     def get(self, object_id: str) -> T:
         """Return one by id; raises NotFound."""
-        found = self.select(self.table.c.id == object_id)
-        if not found:
+        found = self.known(object_id)
+        if found is None:
             raise errors.NotFound(f"{self.word} '{object_id}' could not be found")
-        return found[0]
+        return found
+
+    def known(self, object_id: str) -> T | None:
+        """Return one by id; None where there is none (any more)."""
+        found = self.select(self.table.c.id == object_id)
+        return found[0] if found else None
 
     def find(self, ident: str, project_id: str | None) -> T:
         """Return one by id or name within a project (None: any); raises NotFound, or Conflict for one of several."""

@@ -21,7 +21,6 @@ from stackyard.worker.reconciler import Change
 
 SOONEST_SECONDS = 2.0
 KEPT = 1024
-MAX_LINE = 200
 
 Tail = Callable[[ClusterAccess, str, int], str]
 """Returns the last lines of a run, with nothing in them that must not be told."""
@@ -51,10 +50,9 @@ class LastLines:
 def last_line(access: ClusterAccess, run: str, tail: Tail) -> str:
     """Return what a run's newest failed container wrote last, shortened; nothing when that can't be had."""
     try:
-        lines = tail(access, run, 1).strip().splitlines()
+        return restarts.last_line(tail(access, run, 1))
     except errors.StackyardError:
         return ""
-    return lines[-1][:MAX_LINE] if lines else ""
 
 
 def noted(record: Deployment, wish: steps.Wish, seen: steps.Seen) -> Change[Deployment]:

@@ -6,14 +6,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import json
 import pathlib
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 
 from stackyard.drivers.secrets.authorities import Authorities
-from stackyard.intents import domains
+from stackyard.intents import domains, rules
+from stackyard.intents.hiding import secret_values
 from stackyard.model import errors
 from stackyard.model.applications import AppSpec, Deployment, Release, Service
 from stackyard.model.builds import Build, Step
@@ -149,12 +149,8 @@ class Builds(Passive):
 
     def _hidden(self, siblings: Sequence[Deployment]) -> list[str]:
         """Return the secrets of all environments of an application, which its build output must not tell."""
-        found = []
-        for each in siblings:
-            if each.config and each.secret_keys:
-                config = json.loads(self.authorities.secrets.open(each.config))
-                found += [config[key] for key in each.secret_keys if key in config]
-        return found
+        secrets = self.authorities.secrets
+        return [value for each in siblings for value in secret_values(secrets, each.config, each.secret_keys)]
 
     def _serving(self, record: Build, digest: str) -> int:
         """Return the number of the release that serves, if it was made of the same source and config; else 0."""
@@ -247,7 +243,7 @@ class Builds(Passive):
             with self.store.reading() as tx:
                 _claimed(tx, release, self.workshop.domain)
         log(f"release {number}\n")
-        deadline = utcnow() + datetime.timedelta(seconds=self.workshop.ready_seconds * len(release.spec.services))
+        deadline = rules.within(self.workshop.ready_seconds * len(release.spec.services))
         change = _advance(record, Step.DEPLOY, release=number)
         return dataclasses.replace(
             change,
@@ -350,10 +346,7 @@ def _advance(record: Build, step: Step, **observed: object) -> Change[Build]:
 
 
 def _cluster(tx: Transaction, deployment: Deployment | None) -> Cluster | None:
-    try:
-        return tx.clusters.get(deployment.cluster_id if deployment else "")
-    except errors.NotFound:
-        return None
+    return tx.clusters.known(deployment.cluster_id) if deployment else None
 
 
 def _origin(service: Service) -> str:

@@ -23,14 +23,14 @@ from stackyard.model.clusters import Cluster
 from stackyard.model.logs import LogLine
 from stackyard.model.phase import ENDING
 from stackyard.model.ports import ClusterAccess, FollowedLog, LogKeeper, LogStore, Workloads
-from stackyard.store import Store, Transaction
+from stackyard.store import Store
+from stackyard.worker.spacing import Spacing
 
 LOG = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 INBOX_SECONDS = 0.05
 PAUSE_SECONDS = 5.0
 TIDY_SECONDS = 60.0
-SPACING_SECONDS = 1.0
 
 Hide = Callable[[LogLine], LogLine]
 
@@ -112,7 +112,7 @@ class Collector:
         self._keepings: dict[str, Keeping] = {}
         self._paused: dict[str, float] = {}
         self._there: frozenset[str] = frozenset()
-        self._hastened: dict[str, float] = {}
+        self._spacing = Spacing()
         self._stop = threading.Event()
 
     def start(self) -> None:
@@ -151,11 +151,8 @@ class Collector:
                     self._hasten(keeping.origin.deployment_id)
 
     def _hasten(self, deployment_id: str) -> None:
-        """Make a deployment due: at once, but one whose containers end again and again at most every second."""
-        last, now = self._hastened.get(deployment_id, 0.0), time.time()
-        self._hastened[deployment_id] = last if last > now else max(now, last + SPACING_SECONDS)
         with self._store.transaction() as tx:
-            tx.deployments.hasten(deployment_id, self._hastened[deployment_id])
+            tx.deployments.hasten(deployment_id, self._spacing.next(deployment_id))
 
     def _repeat(self, call: Callable[[], None], seconds: float) -> None:
         while not self._stop.wait(seconds):
@@ -170,17 +167,15 @@ class Collector:
         with self._store.reading() as tx:
             everything = tx.deployments.list()
             deployments = [each for each in everything if each.release > 0 and each.phase not in ENDING]
-            clusters = {ident: _cluster(tx, ident) for ident in {each.cluster_id for each in deployments}}
+            clusters = {ident: tx.clusters.known(ident) for ident in {each.cluster_id for each in deployments}}
         self._there = frozenset(each.workload_id for each in everything)
         access = {ident: self._access(cluster) for ident, cluster in clusters.items()}
         found = ((each, access[each.cluster_id]) for each in deployments)
         return {each.workload_id: Origin(each.id, there) for each, there in found if there is not None}
 
     def _access(self, cluster: Cluster | None) -> ClusterAccess | None:
-        if cluster is None or cluster.secrets is None or not cluster.observed.nodes:
-            return None
         try:
-            return self._authorities.access(cluster)
+            return self._authorities.reach(cluster)
         except errors.StackyardError:
             return None
 
@@ -203,10 +198,3 @@ class Collector:
     def _pause(self, app_id: str, reason: str) -> None:
         LOG.warning("the log of %s is not kept for %.0f s: %s", app_id, PAUSE_SECONDS, reason)
         self._paused[app_id] = time.monotonic() + PAUSE_SECONDS
-
-
-def _cluster(tx: Transaction, ident: str) -> Cluster | None:
-    try:
-        return tx.clusters.get(ident)
-    except errors.NotFound:
-        return None

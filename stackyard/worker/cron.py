@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 
 from stackyard.drivers import schedules
+from stackyard.intents.rules import within
 from stackyard.model import errors
 from stackyard.model.applications import Deployment, Stage
 from stackyard.model.jobs import Job, JobObserved, Kind, cron_id
@@ -107,7 +108,7 @@ class Cron(threading.Thread):
             kind=Kind.CRON,
             release=deployment.serving,
             service=entry.service,
-            deadline=utcnow() + datetime.timedelta(seconds=self.job_seconds),
+            deadline=within(self.job_seconds),
         )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from stackyard.drivers.certificates.hosts import HostCertificates
 from stackyard.drivers.secrets.authorities import Authorities
+from stackyard.intents.hiding import secret_values
 from stackyard.model import errors
 from stackyard.model.applications import Application, Deployment, Release, Service, Stage
 from stackyard.model.clusters import MASTER, Cluster
@@ -85,7 +86,7 @@ class Deployments(Passive):
         """Look at runs, routes and nodes."""
         app, cluster = self._app(record), self._cluster(record)
         looked = self.routing.look(app, record)
-        routes, access = looked.routes, self._access(cluster)
+        routes, access = looked.routes, self.authorities.reach(cluster)
         untouched = record.release == 0 and record.phase is Phase.READY
         if cluster is None or access is None or untouched:
             return steps.Seen(routes=routes, told=looked.told, now=time.time())
@@ -123,7 +124,7 @@ class Deployments(Passive):
 
     def wait(self, record: Deployment, action: Wait) -> None:
         """Wait for an event of the cluster's engines."""
-        access = self._access(self._cluster(record))
+        access = self._access(record)
         if access is None:
             time.sleep(action.seconds)
         else:
@@ -181,18 +182,13 @@ class Deployments(Passive):
 
     def _cluster(self, record: Deployment) -> Cluster | None:
         with self.store.reading() as tx:
-            try:
-                return tx.clusters.get(record.cluster_id)
-            except errors.NotFound:
-                return None
+            return tx.clusters.known(record.cluster_id)
 
-    def _access(self, cluster: Cluster | None) -> ClusterAccess | None:
-        if cluster is None or cluster.secrets is None or not cluster.observed.nodes:
-            return None
-        return self.authorities.access(cluster)
+    def _access(self, record: Deployment) -> ClusterAccess | None:
+        return self.authorities.reach(self._cluster(record))
 
     def _must_access(self, record: Deployment) -> ClusterAccess:
-        access = self._access(self._cluster(record))
+        access = self._access(record)
         if access is None:
             raise errors.Unavailable("the application's cluster is not ready")
         return access
@@ -241,7 +237,7 @@ class Deployments(Passive):
         return Change(record, ("unrouted", f"{action.host} is not routed any more"))
 
     def _remove_runs(self, record: Deployment, _action: object) -> Change[Deployment]:
-        access = self._access(self._cluster(record))
+        access = self._access(record)
         if access is not None:
             self.workloads.remove(access, record.workload_id)
         return Change(
@@ -259,8 +255,7 @@ class Deployments(Passive):
         """Return what the containers of the release asked for must not tell."""
         with self.store.reading() as tx:
             release = tx.releases.number(record.app_id, record.release)
-        config = json.loads(self.secrets.open(release.config)) if release.config and release.secret_keys else {}
-        return [config[key] for key in release.secret_keys if key in config]
+        return secret_values(self.secrets, release.config, release.secret_keys)
 
 
 def runs_of(secrets: Secrets, of: Deployment, release: Release, services: Sequence[Service]) -> tuple[Run, ...]:

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Sequence
 
 from stackyard.drivers.secrets.authorities import Authorities
+from stackyard.intents.hiding import secret_values
 from stackyard.model import errors
 from stackyard.model import ports as port
 from stackyard.model.applications import Deployment, Release, Service
@@ -168,8 +168,7 @@ class Jobs(Passive):
             said = self.jobs.tail(self._access(record), record.observed.node, record.id, lines)
         except errors.StackyardError:
             return ""
-        config = json.loads(self.authorities.secrets.open(release.config)) if release.config else {}
-        return mask(said, [config[key] for key in release.secret_keys if key in config])
+        return mask(said, secret_values(self.authorities.secrets, release.config, release.secret_keys))
 
     def _spec(self, record: Job) -> port.JobSpec:
         """Return what is to run: the service of the release, under the job's own name and with its command."""
@@ -195,10 +194,10 @@ class Jobs(Passive):
 
     def _access(self, record: Job) -> port.ClusterAccess:
         with self.store.reading() as tx:
-            cluster = _cluster(tx, record)
-        if cluster is None or cluster.secrets is None or not cluster.observed.nodes:
+            access = self.authorities.reach(_cluster(tx, record))
+        if access is None:
             raise errors.Unavailable("the application's cluster is not ready")
-        return self.authorities.access(cluster)
+        return access
 
 
 def service_of(release: Release, name: str) -> Service:
@@ -229,6 +228,6 @@ def _cluster(tx: Transaction, record: Job) -> Cluster | None:
     try:
         deployment = tx.deployments.get(record.deployment_id)
         gone = deployment.phase in ENDING and record.phase is Phase.CREATING and not record.observed.node
-        return None if gone else tx.clusters.get(deployment.cluster_id)
+        return None if gone else tx.clusters.known(deployment.cluster_id)
     except errors.NotFound:
         return None

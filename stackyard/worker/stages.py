@@ -10,12 +10,12 @@ import dataclasses
 import datetime
 from collections.abc import Mapping
 
+from stackyard.intents.rules import within
 from stackyard.model import errors
 from stackyard.model.applications import Deployment, Release
 from stackyard.model.jobs import Job, Kind, stage_id
 from stackyard.model.phase import ENDING
 from stackyard.model.plan.stages import ReleaseStage, StartStage, stages_of
-from stackyard.model.records import utcnow
 from stackyard.store import Store, Transaction
 from stackyard.worker.reconciler import Change
 
@@ -88,16 +88,15 @@ class Stages:
             kind=Kind.RELEASE,
             release=record.release,
             service=service,
-            deadline=utcnow() + datetime.timedelta(seconds=self.patience.stage_seconds),
+            deadline=within(self.patience.stage_seconds),
         )
 
     def _until(self, services: int) -> datetime.datetime:
-        seconds = self.patience.stage_seconds + self.patience.ready_seconds * services
-        return utcnow() + datetime.timedelta(seconds=seconds)
+        return within(self.patience.stage_seconds + self.patience.ready_seconds * services)
 
 
 def ended(tx: Transaction, job: Job, release: Release, ready_seconds: float) -> None:
     """Let the deployment go on after a job of its release stage, with the time for what comes now."""
-    limit = utcnow() + datetime.timedelta(seconds=ready_seconds * max(1, len(release.spec.services)))
+    limit = within(ready_seconds * max(1, len(release.spec.services)))
     tx.deployments.postpone(job.deployment_id, limit)
     tx.deployments.nudge(job.deployment_id)

@@ -15,12 +15,12 @@ import time
 from stackyard.model import errors
 from stackyard.model.ports import Machines
 from stackyard.store import Store
+from stackyard.worker.spacing import Spacing
 
 LOG = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 15.0
-SPACING = 1.0
 
 
 class Watch:
@@ -29,7 +29,7 @@ class Watch:
     def __init__(self, machines: Machines, store: Store) -> None:
         self.machines = machines
         self.store = store
-        self._last: dict[str, float] = {}
+        self._spacing = Spacing()
 
     def start(self) -> None:
         """Follow in a thread of its own, for as long as the process lives."""
@@ -49,19 +49,11 @@ class Watch:
         """Make clusters due until the look-out ends, for whatever reason."""
         try:
             for cluster_id in self.machines.watch():
-                self._hasten(cluster_id, self._next(cluster_id))
+                self._hasten(cluster_id, self._spacing.next(cluster_id))
         except errors.Unavailable as reason:
             LOG.info("can't watch the machines now: %s", reason)
         except Exception:
             LOG.exception("watching the machines ended; it begins anew")
-
-    def _next(self, cluster_id: str) -> float:
-        """Return when the cluster is to be looked at: at once, but at most every second."""
-        now = time.time()
-        self._last = {ident: at for ident, at in self._last.items() if at > now - SPACING}
-        last = self._last.get(cluster_id, 0.0)
-        self._last[cluster_id] = last if last > now else max(now, last + SPACING)
-        return self._last[cluster_id]
 
     def _hasten(self, cluster_id: str | None, at: float) -> None:
         try:

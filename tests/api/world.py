@@ -140,7 +140,7 @@ class World:
             sources=sources,
             repositories=BareRepositories(folder / "repositories", sources, Room(push=1024 * 1024)),
             plan=lambda tree: tree_plans.plan(pathlib.Path(tree)).as_dict(),
-            access=self.authorities.access,
+            reach=self.authorities.reach,
         )
         self.serve()
 

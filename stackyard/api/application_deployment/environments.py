@@ -6,6 +6,7 @@ from __future__ import annotations
 from stackyard.api.application_deployment import views
 from stackyard.api.call import Call, Reply
 from stackyard.model.applications import PRODUCTION, Deployment
+from stackyard.model.ports import ClusterAccess
 
 QUERY = frozenset({"environment"})
 
@@ -18,6 +19,11 @@ def chosen(call: Call) -> str:
 def deployment(call: Call) -> Deployment:
     """Return the environment that the query names; raises NotFound, telling those that there are."""
     return call.services.intents.deployments.of(call.target, chosen(call))
+
+
+def reach(call: Call, of: Deployment) -> ClusterAccess | None:
+    """Return how to talk to an environment's cluster; None before its first release, and where no node can be asked."""
+    return call.services.reach(call.services.intents.deployments.cluster(of)) if of.release else None
 
 
 def index(call: Call) -> Reply:

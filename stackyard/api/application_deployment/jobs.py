@@ -72,10 +72,9 @@ def attach(call: Call) -> Reply:
 def execute(call: Call) -> Reply:
     """Run a command in a running replica: the first message is `{"command": [...], "terminal": BOOL}`."""
     of = environments.deployment(call)
-    cluster = call.services.intents.deployments.place(call.target, of.environment)
-    if cluster is None or not cluster.observed.nodes:
+    access = environments.reach(call, of)
+    if access is None:
         raise errors.Conflict(f"nothing of {call.target.name} runs yet")
-    access = call.services.access(cluster)
     runs = call.services.workloads.runs(access, of.workload_id)
     replica = _replica([task for run in runs for task in run.tasks], call.query.get("replica") or "")
     return Reply(duplex=functools.partial(_executed, call, access, replica))
@@ -144,9 +143,8 @@ def _begun(call: Call, job: Job, line: Duplex) -> ClusterAccess | None:
         now = call.services.intents.jobs.find(call.target, job.id)
         if now.phase is not Phase.CREATING:
             raise errors.GiveUp(now.status_reason or "the job has ended")
-        cluster = call.services.intents.deployments.place(call.target, now.environment)
-        if now.observed.node and cluster:
-            access = call.services.access(cluster)
+        access = environments.reach(call, call.services.intents.deployments.of(call.target, now.environment))
+        if now.observed.node and access:
             seen = call.services.jobs.look(access, now.observed.node, job.id)
             if seen and seen.state != "created":
                 raise errors.Conflict(f"somebody is attached to job {job.number} already")

@@ -71,10 +71,9 @@ def lines(call: Call) -> Reply:
 
 def _nodes(call: Call, of: Deployment) -> Nodes | None:
     """Return what reads the nodes of the environment's cluster; None while it has none, or before the first release."""
-    cluster = call.services.intents.deployments.place(call.target, of.environment)
-    if of.release == 0 or cluster is None or not cluster.observed.nodes:
+    access, workloads = environments.reach(call, of), call.services.workloads
+    if access is None:
         return None
-    access, workloads = call.services.access(cluster), call.services.workloads
 
     def read(follow: bool, after: Checkpoint) -> Iterator[LogLine]:
         return workloads.logs(access, of.workload_id, follow=follow, after=after)

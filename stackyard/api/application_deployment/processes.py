@@ -13,16 +13,14 @@ from stackyard.model.plan import restarts
 from stackyard.model.ports import ClusterAccess, RunSeen
 
 QUERY = environments.QUERY | {"usage"}
-MAX_LINE = 200
 
 
 def index(call: Call) -> Reply:
     """List the replicas of an environment; with `usage=1` what they use too, which takes half a second."""
     of = environments.deployment(call)
-    cluster = call.services.intents.deployments.place(call.target, of.environment)
-    if of.release == 0 or cluster is None or not cluster.observed.nodes:
+    access = environments.reach(call, of)
+    if access is None:
         return Reply(data=[])
-    access = call.services.access(cluster)
     usage = call.query.get("usage", "").lower() in ("1", "true")
     runs = call.services.workloads.glance(access, of.workload_id, usage=usage)
     found = [view for run in runs for view in _of_run(call, access, run)]
@@ -39,8 +37,8 @@ def _of_run(call: Call, access: ClusterAccess, run: RunSeen) -> list[views.View]
 def _last_line(call: Call, access: ClusterAccess, run: RunSeen) -> str:
     """Return what the run's newest failed container wrote last, without secrets; nothing when that can't be had."""
     try:
-        lines = call.services.workloads.tail(access, run.name, 1).splitlines()
+        said = call.services.workloads.tail(access, run.name, 1)
     except errors.StackyardError:
         return ""
     hidden = call.services.intents.releases.hidden(environments.deployment(call))
-    return mask(lines[-1], hidden)[:MAX_LINE] if lines else ""
+    return restarts.last_line(mask(said, hidden))

@@ -107,6 +107,11 @@ class Authorities:
         ]
         return ClusterAccess(cluster.id, tuple(sorted(nodes, key=lambda node: (node.role != "master", node.name))))
 
+    def reach(self, cluster: Cluster | None) -> ClusterAccess | None:
+        """Return how to talk to the cluster; None where it is gone, or has no node yet."""
+        there = cluster is not None and cluster.secrets is not None and cluster.observed.nodes
+        return self.access(cluster) if cluster is not None and there else None
+
     def _bundle(self, cluster: Cluster, first: int, last: int) -> str:
         kept = self._kept(cluster)
         return "".join(kept[number].cert for number in sorted(kept) if first <= number <= last)

@@ -12,6 +12,7 @@ from stackyard.model.ports import Replica, RunSeen
 
 STOPS = 3
 CALM_SECONDS = 60.0
+MAX_LINE = 200
 
 
 def stops(run: RunSeen, since: float = 0) -> list[Replica]:
@@ -23,6 +24,12 @@ def repeated(stopped: list[Replica]) -> bool:
     """Tell whether some replica has stopped again after it was restarted."""
     slots = collections.Counter(task.slot for task in stopped)
     return bool(slots) and max(slots.values()) > 1
+
+
+def last_line(said: str) -> str:
+    """Return the last line of what a container wrote, as long as a reason may be."""
+    lines = said.strip().splitlines()
+    return lines[-1][:MAX_LINE] if lines else ""
 
 
 def loop(run: RunSeen, now: float, last_line: str = "") -> str:
