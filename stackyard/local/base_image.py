@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The image that all others come from: pulled where a registry answers, else bootstrapped from Debian packages.
+"""The images that all others come from: pulled where a registry answers, else bootstrapped from Debian packages.
 
 Called by `stackyard.local.images` only.
 """
@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import queue
+import re
 import shutil
 import signal
 import subprocess
@@ -30,22 +31,25 @@ from stackyard.model import errors
 
 Say = Callable[[str], None]
 
-UPSTREAM = ("debian", "bookworm-slim")
 PULL_SECONDS = 8
-LABEL = "stackyard.recipe=base"
+LABEL = "stackyard.recipe"
+UPSTREAM = re.compile(r"^FROM ([a-z]+):([a-z-]+)$", re.MULTILINE)
 
 
-def pulled(client: docker.DockerClient, say: Say) -> bool:
-    """Pull Debian's official image; False where no registry answers within seconds."""
+def pulled(client: docker.DockerClient, dockerfile: pathlib.Path, say: Say) -> bool:
+    """Pull Debian's official image that a Dockerfile is FROM; False where no registry answers within seconds."""
+    upstream = UPSTREAM.search(dockerfile.read_text())
+    if upstream is None:
+        raise errors.Unavailable(f"{dockerfile} is FROM no image of Debian's")
     signs: queue.Queue[str] = queue.Queue()
     # In a thread of its own, because an Engine behind a silent firewall takes minutes to say that it can't.
-    threading.Thread(target=_pull, args=(client, signs), daemon=True).start()
+    threading.Thread(target=_pull, args=(client, upstream[1], upstream[2], signs), daemon=True).start()
     try:
         sign = signs.get(timeout=PULL_SECONDS)
         while sign == "coming":
             sign = signs.get()
         if sign == "whole":
-            say(f"pulled {':'.join(UPSTREAM)}")
+            say(f"pulled {upstream[1]}:{upstream[2]}")
             return True
     except queue.Empty:
         pass
@@ -53,9 +57,9 @@ def pulled(client: docker.DockerClient, say: Say) -> bool:
     return False
 
 
-def _pull(client: docker.DockerClient, signs: queue.Queue[str]) -> None:
+def _pull(client: docker.DockerClient, name: str, tag: str, signs: queue.Queue[str]) -> None:
     try:
-        for answer in client.api.pull(UPSTREAM[0], tag=UPSTREAM[1], stream=True, decode=True):
+        for answer in client.api.pull(name, tag=tag, stream=True, decode=True):
             if "error" in answer:
                 raise docker.errors.DockerException(answer["error"])
             signs.put("coming")
@@ -68,18 +72,18 @@ def bootstrap(
     client: docker.DockerClient, script: pathlib.Path, reference: str, say: Say, proxy: str | None = None
 ) -> None:
     """Run the recipe's mmdebstrap script (by the HTTP proxy) and import its archive as `reference`."""
+    name, _, tag = reference.partition(":")
     host.apt_install(["mmdebstrap", "debian-archive-keyring"], ["mmdebstrap"], say)
     say("mmdebstrap: downloading and unpacking packages")
     with tempfile.TemporaryFile() as log:
         process = _process(script, log, proxy)
-        image, refusal = _import(client, process)
+        image, refusal = _import(client, process, name.rpartition("/")[2])
         if process.returncode or image is None:
             log.seek(0)
             lines = log.read().decode(errors="replace").splitlines()
             _forget(client, image)
-            raise failure(client, "base", refusal or f"{script.name} ended with {process.returncode}", lines)
+            raise failure(client, name, refusal or f"{script.name} ended with {process.returncode}", lines)
     # The name comes last: an archive that was cut short may have an image id, but never a name.
-    name, _, tag = reference.partition(":")
     client.api.tag(image, name, tag)
 
 
@@ -96,11 +100,11 @@ def _process(script: pathlib.Path, log: IO[bytes], proxy: str | None) -> subproc
     )
 
 
-def _import(client: docker.DockerClient, process: subprocess.Popen[bytes]) -> tuple[str | None, str]:
-    """Return (id of the image made from the process's output, what the Engine had against it)."""
+def _import(client: docker.DockerClient, process: subprocess.Popen[bytes], label: str) -> tuple[str | None, str]:
+    """Return (id of the image made from the process's output and labelled, what the Engine had against it)."""
     assert process.stdout is not None
     pieces = iter(functools.partial(process.stdout.read, 1 << 17), b"")
-    changes = [f"LABEL {LABEL}", 'CMD ["/bin/sh"]']
+    changes = [f"LABEL {LABEL}={label}", 'CMD ["/bin/sh"]']
     try:
         answer = client.api.import_image_from_stream(pieces, changes=changes)
         status = json.loads(answer.splitlines()[-1])

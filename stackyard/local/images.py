@@ -2,7 +2,7 @@
 """Our own images: recipes in the folder `images`, built on this machine's Engine and cached by recipe digest.
 
 Called by `stackyard up` and `stackyard images`. A recipe is a folder with a Dockerfile whose FROM is another
-recipe; only `base` is made otherwise (see `stackyard.local.base_image`). A tag appears when its image is whole.
+recipe; only bases are made otherwise (see `stackyard.local.base_image`). A tag appears when its image is whole.
 """
 
 from __future__ import annotations
@@ -191,8 +191,8 @@ def _build_one(client: docker.DockerClient, route: AptRoute, on_progress: Progre
             say("made by another process")
             return
         say("building")
-        if recipe.name == BASE and not base_image.pulled(client, say):
-            script = recipe.folder / "mmdebstrap.sh"
+        script = recipe.folder / "mmdebstrap.sh"
+        if script.exists() and not base_image.pulled(client, recipe.folder / "Dockerfile", say):
             route.run(lambda proxy: base_image.bootstrap(client, script, recipe.reference, say, proxy), say)
         else:
             route.run(lambda proxy: _build_dockerfile(client, recipe, say, proxy), say)
