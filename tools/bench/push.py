@@ -115,9 +115,11 @@ def version(url: str) -> str:
 
 
 def answer(url: str) -> dict[str, Any]:
-    """Return the guest book's answer; empty while there is none."""
+    """Return the guest book's answer, of the router or of a replica itself; empty while there is none."""
     parts = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection("127.0.0.1", parts.port or 80, timeout=5)
+    name = parts.hostname or ""
+    address = "127.0.0.1" if name.endswith(".localhost") else name
+    connection = http.client.HTTPConnection(address, parts.port or 80, timeout=5)
     try:
         connection.request("GET", "/entries", headers={"Host": parts.netloc})
         found = connection.getresponse()

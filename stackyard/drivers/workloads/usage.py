@@ -25,8 +25,10 @@ from stackyard.model.ports import ClusterAccess, NodeAccess, Replica, RunSeen
 
 LIST_SECONDS = 8.0
 """What a node may take to tell its containers: one that is silent for longer is called so."""
-SECONDS = 2.5
-"""What it may then take to tell what they use."""
+SECONDS = 4.0
+"""What it may then take to tell what they use: twice its engine's turn, which comes every second."""
+AT_ONCE = 16
+"""Readings asked of one node at a time; one after the other each would wait for the engine's next turn."""
 APART = 0.4
 """Seconds between two readings of a container that was not read lately."""
 FRESH = 10.0
@@ -149,7 +151,8 @@ def _answered(answer: Future[Any]) -> bool:
 
 
 def _read_all(engine: NodeEngine, containers: Sequence[str]) -> dict[str, Reading]:
-    read = {ident: _read(engine, ident) for ident in containers}
+    with ThreadPoolExecutor(AT_ONCE, "stats") as pool:
+        read = dict(zip(containers, pool.map(lambda ident: _read(engine, ident), containers), strict=True))
     return {ident: reading for ident, reading in read.items() if reading}
 
 
