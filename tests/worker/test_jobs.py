@@ -51,7 +51,9 @@ class Authorities:
         ensure_key(folder / "key")
         self.secrets = FernetSecrets(folder / "key")
 
-    def access(self, cluster: Cluster) -> ClusterAccess:
+    def reach(self, cluster: Cluster | None) -> ClusterAccess | None:
+        if cluster is None:
+            return None
         return ClusterAccess(cluster.id, (NodeAccess("n1", "10.0.0.2", "master", TLSPair("", "", "")),))
 
 
