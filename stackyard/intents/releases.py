@@ -68,6 +68,7 @@ class Releases:
                 f"rollback to release {old.number}",
                 config=old.config,
                 secret_keys=old.secret_keys,
+                overlays=old.overlays,
                 skips=True,
             )
 
@@ -133,7 +134,8 @@ class Releases:
 
     def _promote(self, tx: Transaction, to: Deployment, old: Release) -> Release:
         summary = f"promote release {old.number} of {old.environment}"
-        return self._add(tx, to, old, summary, config=to.config, secret_keys=to.secret_keys)
+        kept: dict[str, Any] = {"config": to.config, "secret_keys": to.secret_keys, "overlays": to.overlays}
+        return self._add(tx, to, old, summary, **kept)
 
     def _add(
         self, tx: Transaction, to: Deployment, old: Release, summary: str, *, skips: bool = False, **fields: object

@@ -7,6 +7,7 @@ import dataclasses
 import datetime
 import enum
 
+from stackyard.model.files import File, FileMount
 from stackyard.model.records import Record, new_id, utcnow
 
 PRODUCTION = "production"
@@ -59,10 +60,18 @@ class BuildSpec:
 
 
 class Stage(enum.StrEnum):
-    """When a service's command runs: all the time, once before a release serves, or at times of a schedule."""
+    """When a service's command runs: all the time, at times of a schedule, or once at a point of a release's way.
+
+    `init` before an environment's first release, `pre_upgrade` and `release` before one serves (the former only where
+    it replaces another), `post_upgrade` once it has replaced the other; `check` when somebody asks.
+    """
 
     RUN = "run"
+    INIT = "init"
+    PRE_UPGRADE = "pre_upgrade"
     RELEASE = "release"
+    POST_UPGRADE = "post_upgrade"
+    CHECK = "check"
     CRON = "cron"
 
 
@@ -73,7 +82,7 @@ class Service:
     in a release `image` is always set, by digest. `port` is the port that it listens on for HTTP
     (None: not routed). `command` and `entrypoint` are argument vectors (None: the image's own).
     Only services of stage `run` are kept running, scaled and routed; `schedule` is the five fields of cron, in UTC.
-    `domains` are further host names that lead to it.
+    `domains` are further host names that lead to it. One of stage `init` with `again` runs anew when it has changed.
     """
 
     name: str
@@ -95,11 +104,13 @@ class Service:
     stage: Stage = Stage.RUN
     schedule: str = ""
     domains: tuple[str, ...] = ()
+    files: tuple[FileMount, ...] = ()
+    again: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class AppSpec:
-    """What a source tree asks for: its services in dependency order, and its named volumes.
+    """What a source tree asks for: its services in dependency order, its named volumes, its configs and secrets.
 
     `notes` tell a person what was found and what of it has no effect.
     """
@@ -107,16 +118,21 @@ class AppSpec:
     services: tuple[Service, ...]
     volumes: tuple[str, ...] = ()
     notes: tuple[str, ...] = dataclasses.field(default=(), compare=False)
+    files: tuple[File, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Application(Record):
     """A named set of services that can be pushed, released and scaled; its environments are `Deployment`s.
 
-    `extra` is the worker's.
+    `buildpacks` are the third-party buildpacks (git URLs without passwords) that it is built by, whatever its source
+    says; where one of them has a password, `sealed_buildpacks` is the JSON list of all of them, sealed. `extra` is the
+    worker's.
     """
 
     description: str = ""
+    buildpacks: tuple[str, ...] = ()
+    sealed_buildpacks: str = ""
     project_name: str = ""
     extra: dict[str, object] = dataclasses.field(default_factory=dict)
 
@@ -125,8 +141,8 @@ class Application(Record):
 class Release:
     """Immutable: services by image digest plus config, numbered per application from 1, made for one environment.
 
-    `secret_keys` are the keys of `config` whose values are never shown. A rollback `skips_stage`: the release stage has
-    run when the release was new.
+    `secret_keys` are the keys of `config` whose values are never shown. `overlays` are what operators laid over its
+    files, sealed. A rollback `skips_stage`: its stages have run when the release was new.
     """
 
     id: str = dataclasses.field(default_factory=new_id)
@@ -141,6 +157,7 @@ class Release:
     revision: str = ""
     summary: str = ""
     skips_stage: bool = False
+    overlays: str | None = None
     created_at: datetime.datetime = dataclasses.field(default_factory=utcnow)
 
 
@@ -163,7 +180,9 @@ class Deployment(Record):
     environment that users set, of which the values of `secret_keys` are never shown; `scale` overrides replicas by
     service. `pins` says which node holds the volumes of a service; `switched_at` is when the router last left an old
     run. `former` is the release that served before (0: none to go back to), until `served_at`; `looping` names the
-    services that keep restarting. In `maintenance` its hosts answer with that only.
+    services that keep restarting. In `maintenance` its hosts answer with that only. `overlays` are sealed, as in
+    releases. `initialised` has the digests of the `init` stages that have run, by service; `upgrading` is the release
+    that serves already but whose `post_upgrade` has not ended (0: none).
     """
 
     app_id: str
@@ -180,6 +199,9 @@ class Deployment(Record):
     served_at: float = 0
     looping: tuple[str, ...] = ()
     maintenance: Maintenance | None = None
+    overlays: str | None = None
+    initialised: dict[str, str] = dataclasses.field(default_factory=dict)
+    upgrading: int = 0
 
     @property
     def workload_id(self) -> str:

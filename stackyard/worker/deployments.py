@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from stackyard.drivers.certificates.hosts import HostCertificates
+from stackyard.drivers.files.rendering import files_of
 from stackyard.drivers.secrets.authorities import Authorities
 from stackyard.intents.hiding import secret_values
 from stackyard.model import errors
 from stackyard.model.applications import Application, Deployment, Release, Service, Stage
 from stackyard.model.clusters import MASTER, Cluster
+from stackyard.model.files import RunFile
 from stackyard.model.masking import mask
 from stackyard.model.phase import ENDING, Phase
 from stackyard.model.plan import Action, Wait
@@ -29,6 +31,8 @@ from stackyard.worker.routing import Routing
 from stackyard.worker.stages import Patience, Stages
 
 TAIL_LINES = 15
+ADDED: Mapping[str, object] = {"files": (), "again": False}
+"""Fields that services did not have in earlier versions: without them, what runs keeps its name and goes on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -267,17 +271,29 @@ def runs_of(secrets: Secrets, of: Deployment, release: Release, services: Sequen
     configured = [service.name for service in release.spec.services if service.build]
     everywhere = not configured
     return tuple(
-        _run(of, release, service, config if everywhere or service.name in configured else {}) for service in services
+        _run(
+            of,
+            release,
+            service,
+            config if everywhere or service.name in configured else {},
+            files_of(secrets, release, service),
+        )
+        for service in services
     )
 
 
-def _run(of: Deployment, release: Release, service: Service, config: Mapping[str, str]) -> Run:
+def _run(
+    of: Deployment, release: Release, service: Service, config: Mapping[str, str], files: tuple[RunFile, ...]
+) -> Run:
     """Return a service of a release as it shall run, named after all that makes it differ from another."""
     environment = {**service.environment, **config}
     if service.port:
         environment.setdefault("PORT", str(service.port))
     made_of = dataclasses.asdict(dataclasses.replace(service, replicas=0, build=None, depends_on=(), domains=()))
-    text = json.dumps([made_of, environment], sort_keys=True)
+    for added in (field for field in ADDED if made_of[field] == ADDED[field]):
+        del made_of[added]
+    parts = [made_of, environment, *(dataclasses.asdict(file) for file in files)]
+    text = json.dumps(parts, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return Run(
         name=f"{of.workload_id[:8]}-{service.name}-{digest}"[:63],
@@ -288,4 +304,5 @@ def _run(of: Deployment, release: Release, service: Service, config: Mapping[str
         environment=environment,
         digest=digest,
         pin=of.pins.get(service.name) if service.mounts else None,
+        files=files,
     )

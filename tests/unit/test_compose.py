@@ -11,8 +11,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stackyard.drivers.builders import compose, dependencies, documents, interpolation, quantities, schema
+from stackyard.drivers.builders import compose, dependencies, documents, quantities, schema
 from stackyard.drivers.builders.environment import env_file
+from stackyard.drivers.files import interpolation
 from stackyard.model import errors
 from stackyard.model.applications import AppSpec, BuildSpec, HealthCheck, Mount, Service
 
@@ -93,7 +94,7 @@ def test_a_whole_file() -> None:
         ("image: redis\nnetwork_mode: host", "unsupported option 'network_mode'"),
         ("image: redis\ncap_add: [ALL]", "unsupported option 'cap_add'"),
         ("image: redis\ndevices: [/dev/kvm]", "unsupported option 'devices'"),
-        ("image: redis\nsecrets: [a]", "unsupported option 'secrets'"),
+        ("image: redis\nsecrets: [a]", "asks for secret 'a', which is not declared"),
         ("build: {context: ., network: host}", "unsupported option 'network' in build of service 'web'"),
         ("build: {contxt: .}", "unknown key 'contxt' in build of service 'web' (did you mean 'context'?)"),
         ("build: ../other", "not within the source tree"),
@@ -165,7 +166,7 @@ def test_wrong_services(lines: str, words: str) -> None:
         ("services: {Web_1: {image: redis}}", "must be a DNS label"),
         ("services: {" + "a" * 64 + ": {image: redis}}", "must be a DNS label"),
         ("services: {web: {image: redis}}\nservice: {}", "unknown key 'service' (did you mean 'services'?)"),
-        ("services: {web: {image: redis}}\nsecrets: {}", "unsupported option 'secrets'"),
+        ("services: {web: {image: redis}}\ninclude: {}", "unsupported option 'include'"),
         ("services: {web: {image: redis}}\nnetworks: {front: {}}", "unsupported network 'front'"),
         (
             "services: {web: {image: redis}}\nvolumes: {d: {external: true}}",

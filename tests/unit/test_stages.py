@@ -34,8 +34,8 @@ def test_stages() -> None:
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ("{stage: cron}", r"must be run or release, not 'cron'; for a schedule write"),
-        ("{stage: 7}", "must be run or release"),
+        ("{stage: cron}", r"must be one of run, init, .*, not 'cron'; for a schedule write"),
+        ("{stage: 7}", "must be one of run, init, pre_upgrade, release, post_upgrade, check"),
         ("{stage: release, cron: '* * * * *'}", "a service has one of them"),
         ("{cron: 5}", "must be a string"),
         ("{cron: '@daily'}", "write its five fields"),

@@ -12,12 +12,21 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from stackyard.drivers.builders import buildpacks, dependencies, documents, interpolation, quantities, schema, stages
+from stackyard.drivers.builders import (
+    buildpacks,
+    configs,
+    dependencies,
+    documents,
+    quantities,
+    schema,
+    stages,
+)
 from stackyard.drivers.builders.environment import env_files, pairs
 from stackyard.drivers.builders.health import health
 from stackyard.drivers.builders.mounts import mounts
 from stackyard.drivers.builders.names import domains
 from stackyard.drivers.builders.ports import claimed_twice, target_port
+from stackyard.drivers.files import interpolation
 from stackyard.model import errors
 from stackyard.model.applications import AppSpec, BuildSpec, HealthCheck, Mount, Service, Stage
 
@@ -36,15 +45,17 @@ def parse(text: str, read: ReadFile) -> AppSpec:
     document = documents.load(text)
     if document is None:
         raise errors.BadInput("the file is empty; it needs services")
-    document = interpolation.interpolate(document, {})
+    document = interpolation.interpolate(configs.escaped(document), {})
     schema.check(document)
     volumes = _volumes(document)
     _check_networks(document)
     packs = _buildpacks(document, "x-stackyard")
     services = {name: _Reader(name, asked, read, packs).service() for name, asked in document["services"].items()}
+    files = configs.files(document, read)
+    configs.check(services.values(), files)
     _check_references(services, volumes)
     order = dependencies.in_order({name: service.depends_on for name, service in services.items()})
-    return AppSpec(tuple(services[name] for name in order), volumes, _notes(document))
+    return AppSpec(tuple(services[name] for name in order), volumes, _notes(document), files)
 
 
 class _Reader:
@@ -68,7 +79,8 @@ class _Reader:
             )
         self._check_restart()
         build = self._build()
-        stage, schedule = stages.stage(self.asked.get("x-stackyard") or {}, self.name)
+        own = self.asked.get("x-stackyard") or {}
+        stage, schedule = stages.stage(own, self.name)
         port = target_port(self.asked.get("ports", []), self._at("ports"))
         return Service(
             name=self.name,
@@ -94,6 +106,8 @@ class _Reader:
                 self.name,
                 listens=bool(port) and stage is Stage.RUN,
             ),
+            files=configs.mounts(self.asked, f"service {self.name!r}"),
+            again=stages.again(own, stage, self.name),
         )
 
     def _at(self, key: str) -> str:

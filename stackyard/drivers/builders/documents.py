@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """YAML documents read strictly: YAML 1.2 words, no duplicate keys, no tags, no bombs.
 
-Called by `compose`. Knows nothing of Compose; raises only BadInput.
+Called by `compose` and for option data. Knows nothing of Compose; raises only BadInput.
 """
 
 from __future__ import annotations
@@ -49,14 +49,15 @@ class _Loader(yaml.SafeLoader):
         for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
+    max_nodes = MAX_NODES
     _nodes = _depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Count values and nesting while the document is read."""
         self._nodes += 1
         self._depth += 1
-        if self._nodes > MAX_NODES or self._depth > MAX_DEPTH:
-            words = "the file is nested too deeply" if self._depth > MAX_DEPTH else f"more than {MAX_NODES} values"
+        if self._nodes > self.max_nodes or self._depth > MAX_DEPTH:
+            words = "the file is nested too deeply" if self._depth > MAX_DEPTH else f"more than {self.max_nodes} values"
             raise yaml.composer.ComposerError(problem=words, problem_mark=self.peek_event().start_mark)  # type: ignore[no-untyped-call]
         node = super().compose_node(parent, index)
         self._depth -= 1
@@ -90,31 +91,32 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _int)
 _Loader.add_constructor("tag:yaml.org,2002:float", _float)
 
 
-def load(text: str) -> Any:
+def load(text: str, max_bytes: int = MAX_BYTES, max_nodes: int = MAX_NODES) -> Any:
     """Return the one document as plain values; raises BadInput with the line of what is wrong."""
-    if len(text) > MAX_BYTES:
-        raise errors.BadInput(f"the file is larger than {MAX_BYTES} bytes")
+    if len(text) > max_bytes:
+        raise errors.BadInput(f"the file is larger than {max_bytes} bytes")
     try:
-        return _load(text)
+        return _load(text, max_nodes)
     except yaml.MarkedYAMLError as error:
         raise errors.BadInput(_words(error)) from error
     except (yaml.YAMLError, ValueError) as error:
         raise errors.BadInput(f"no YAML: {' '.join(str(error).split())[:200]}") from error
 
 
-def _load(text: str) -> Any:
+def _load(text: str, max_nodes: int) -> Any:
     loader = _Loader(text)
+    loader.max_nodes = max_nodes
     try:
         node = loader.get_single_node()
         if node is None:
             return None
-        _measure(node)
+        _measure(node, max_nodes)
         return loader.construct_document(node)
     finally:
         loader.dispose()
 
 
-def _measure(node: yaml.Node) -> None:
+def _measure(node: yaml.Node, max_nodes: int) -> None:
     """Bound what the document becomes with all aliases written out; refuse one that contains itself."""
     sizes: dict[int, int] = {}
     open_nodes: set[int] = set()
@@ -128,8 +130,8 @@ def _measure(node: yaml.Node) -> None:
         _check_keys(node)
         total = 1 + sum(size(child) for child in _children(node))
         open_nodes.discard(id(node))
-        if total > MAX_NODES:
-            raise _located(node, f"the document has more than {MAX_NODES} values once its aliases are written out")
+        if total > max_nodes:
+            raise _located(node, f"the document has more than {max_nodes} values once its aliases are written out")
         sizes[id(node)] = total
         return total
 

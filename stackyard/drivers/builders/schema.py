@@ -18,6 +18,7 @@ from stackyard.model import errors
 MAX_SERVICES = 50
 MAX_REPLICAS = 100
 _MAX_COMPLAINTS = 5
+_NOUNS = ("services", "volumes", "networks", "configs", "secrets")
 
 Schema = dict[str, Any]
 
@@ -52,6 +53,7 @@ _PAIRS = _one_of(
 )
 _SIZE = _one_of("a size such as 512m", "string", "integer")
 _CPUS = _one_of('a number of cores such as "0.5"', "string", "number")
+_NUMBER = _one_of("a number", "string", "integer")
 _COUNT = _one_of(f"a number from 0 to {MAX_REPLICAS}", "integer", minimum=0, maximum=MAX_REPLICAS)
 
 BUILD = _object(
@@ -108,7 +110,36 @@ DEPLOY = _object(
     "deploy",
     "endpoint_mode placement restart_policy rollback_config update_config",
 )
-EXTENSION = _object({"stage": {}, "cron": {}, "domains": {}, "health": {}, "buildpacks": {}}, "x-stackyard")
+EXTENSION = _object(
+    {"stage": {}, "again": {}, "cron": {}, "domains": {}, "health": {}, "buildpacks": {}}, "x-stackyard"
+)
+FILE = _object(
+    {"source": _STRING, "target": _STRING, "uid": _NUMBER, "gid": _NUMBER, "mode": _NUMBER},
+    "configs",
+    type=["object", "string"],
+    required=["source"],
+    expects="the name of a config or secret, or a mapping with source and target",
+)
+NAMED_FILE = _object(
+    {
+        "file": _STRING,
+        "content": _STRING,
+        "environment": _STRING,
+        "name": _OPTIONAL_STRING,
+        "x-stackyard": _object({"ini": _BOOL, "interpolate": _BOOL, "options": _STRING}, "x-stackyard"),
+    },
+    "config",
+    "driver driver_opts external labels template_driver",
+    type="object",
+    expects="a mapping with file, content or environment",
+)
+NAMED_SECRET = _object(
+    {"file": _STRING, "environment": _STRING, "name": _OPTIONAL_STRING},
+    "secret",
+    "driver driver_opts external labels template_driver content",
+    type="object",
+    expects="a mapping with file or environment",
+)
 DEPENDENCY = _object({"condition": _STRING, "restart": _BOOL, "required": _BOOL}, "depends_on")
 SERVICE = _object(
     {
@@ -121,6 +152,8 @@ SERVICE = _object(
         "ports": _one_of("a list of ports", "array", "null", items=PORT),
         "expose": _one_of("a list of ports", "array", "null", items=_PORT),
         "volumes": _one_of("a list of named volumes", "array", "null", items=VOLUME),
+        "configs": _one_of("a list of configs", "array", "null", items=FILE),
+        "secrets": _one_of("a list of secrets", "array", "null", items=FILE),
         "depends_on": _one_of(
             "a list of services, or a mapping with conditions",
             *("array", "object", "null"),
@@ -147,13 +180,13 @@ SERVICE = _object(
         ),
     },
     "service",
-    "annotations attach blkio_config cap_add cap_drop cgroup cgroup_parent configs container_name "
+    "annotations attach blkio_config cap_add cap_drop cgroup cgroup_parent container_name "
     "cpu_count cpu_percent cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpu_shares cpuset "
     "credential_spec develop device_cgroup_rules devices dns dns_opt dns_search domainname external_links "
     "extends extra_hosts gpus group_add hostname ipc isolation label_file links logging mac_address "
     "mem_reservation mem_swappiness memswap_limit models network_mode oom_kill_disable oom_score_adj pid "
     "pids_limit platform post_start pre_stop privileged profiles provider pull_policy read_only runtime "
-    "secrets security_opt shm_size stdin_open stop_signal storage_opt sysctls tmpfs tty ulimits "
+    "security_opt shm_size stdin_open stop_signal storage_opt sysctls tmpfs tty ulimits "
     "use_api_socket userns_mode uts volumes_from",
     type="object",
 )
@@ -178,9 +211,11 @@ COMPOSE = _object(
         },
         "volumes": _one_of("a mapping of volumes", "object", "null", additionalProperties=NAMED_VOLUME),
         "networks": _one_of("a mapping with the network default only", "object", "null", additionalProperties=NETWORK),
+        "configs": _one_of("a mapping of configs", "object", "null", additionalProperties=NAMED_FILE),
+        "secrets": _one_of("a mapping of secrets", "object", "null", additionalProperties=NAMED_SECRET),
     },
     "file",
-    "configs include models secrets",
+    "include models",
     type="object",
     required=["services"],
     expects="a mapping with services",
@@ -204,8 +239,8 @@ def check(document: Any) -> None:
 
 def place(path: list[Any]) -> str:
     """Return where something is, in words: `ports[0] of service 'web'`."""
-    if len(path) >= 2 and path[0] in ("services", "volumes", "networks"):
-        kind = {"services": "service", "volumes": "volume", "networks": "network"}[path[0]]
+    if len(path) >= 2 and path[0] in _NOUNS:
+        kind = path[0].removesuffix("s")
         inner = _dotted(path[2:])
         return f"{inner} of {kind} {path[1]!r}" if inner else f"{kind} {path[1]!r}"
     return _dotted(path) or "the file"

@@ -54,6 +54,11 @@ class NodeEngine:
         answer = self._call("POST", path, params=params, json=body, headers=headers, timeout=limits)
         return answer.json() if answer.content else None
 
+    def unpack(self, container: str, archive: bytes) -> None:
+        """Unpack a tar archive at the top of a container's file system; raises NotFound, GiveUp."""
+        headers = {"Content-Type": "application/x-tar"}
+        self._call("PUT", f"/containers/{container}/archive", params={"path": "/"}, data=archive, headers=headers)
+
     def delete(self, path: str, **params: str | int) -> None:
         """Delete what may be absent already."""
         with contextlib.suppress(errors.NotFound):

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from stackyard.drivers.workloads import images, spec
+from stackyard.drivers.workloads import files, images, spec
 from stackyard.drivers.workloads.api import NodeEngine, labelled
 from stackyard.drivers.workloads.duplex import EngineStream, upgrade
 from stackyard.drivers.workloads.observe import Container, moment
@@ -43,8 +43,12 @@ class SwarmJobs:
             raise errors.GiveUp(f"service {job.run.service.name} has no image")
         self._reach.manager(access, attachable(job.run.app_id))
         images.bring(engine, image, images.grant(self._registry, image))
+        asked = container(job, init=not _has_init(engine, job))
+        if job.run.files:
+            return _create_with_files(engine, job, asked)
         with contextlib.suppress(errors.Conflict):  # it is there
-            engine.post("/containers/create", container(job, init=not _has_init(engine, job)), name=name_of(job.id))
+            engine.post("/containers/create", asked, name=name_of(job.id))
+        return None
 
     def start(self, access: ClusterAccess, node: str, job_id: str) -> None:
         """Start it, unless it has been."""
@@ -72,6 +76,7 @@ class SwarmJobs:
         """Stop and remove it."""
         self.stop(access, node, job_id)
         _engine(access, node).delete(f"/containers/{name_of(job_id)}", force=1)
+        _engine(access, node).delete(f"/containers/{unfinished(job_id)}", force=1)
 
     def tail(self, access: ClusterAccess, node: str, job_id: str, lines: int) -> str:
         """Return the last lines that it wrote; "" when it is gone."""
@@ -114,6 +119,23 @@ class SwarmJobs:
 def name_of(job_id: str) -> str:
     """Return the name of a job's container."""
     return f"job-{job_id}"
+
+
+def unfinished(job_id: str) -> str:
+    """Return the name of a job's container until its files are in it: whoever looks for the job finds none before."""
+    return f"making-{job_id}"
+
+
+def _create_with_files(engine: NodeEngine, job: JobSpec, asked: Mapping[str, Any]) -> None:
+    """Make the container whole or not at all: one that an earlier attempt began goes first."""
+    name = unfinished(job.id)
+    engine.delete(f"/containers/{name}", force=1)
+    engine.post("/containers/create", asked, name=name)
+    engine.unpack(name, files.archive(job.run.files, engine.node.name))
+    try:
+        engine.post(f"/containers/{name}/rename", name=name_of(job.id))
+    except errors.Conflict:  # it is there
+        engine.delete(f"/containers/{name}", force=1)
 
 
 def attachable(app_id: str) -> Callable[[NodeEngine], None]:

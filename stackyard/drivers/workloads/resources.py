@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stackyard.drivers.workloads import placement, spec
+from stackyard.drivers.workloads import files, placement, spec
 from stackyard.drivers.workloads.api import NodeEngine, labelled
 from stackyard.drivers.workloads.observe import Container
 from stackyard.model import errors
@@ -76,8 +76,9 @@ def ensure_service(
     """Make the run's service, or bring the one that is there to the run's replicas (and digest)."""
     lasting = placement.lasting(run)
     first = [*lasting, *(f"node.hostname!={name}" for name in avoided)]
+    kept = files.ensure(engine, run)
     try:
-        engine.post("/services/create", spec.service(run, network_id, first), auth)
+        engine.post("/services/create", spec.service(run, network_id, first, kept), auth)
     except errors.Conflict:
         return adjust_service(engine, run, network_id, auth)
     if avoided:
@@ -96,7 +97,10 @@ def adjust_service(engine: NodeEngine, run: Run, network_id: str, auth: Mapping[
     current = engine.get(f"/services/{run.name}")
     kept = current["Spec"].get("Labels", {}).get(spec.DIGEST) == run.digest
     lasting = placement.lasting(run)
-    wanted = spec.adjusted(current["Spec"], run.replicas, lasting) if kept else spec.service(run, network_id, lasting)
+    if kept:
+        wanted = spec.adjusted(current["Spec"], run.replicas, lasting)
+    else:
+        wanted = spec.service(run, network_id, lasting, files.ensure(engine, run))
     if wanted == current["Spec"]:
         return
     auth = None if kept else auth

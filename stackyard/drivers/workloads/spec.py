@@ -23,6 +23,8 @@ GRACE = "stackyard.grace"
 HEALTH = "stackyard.health"
 """What the platform itself asks of the service's port, in the words of `checks.Check`."""
 JOB = "stackyard.job"
+FILES = "stackyard.files"
+"""How many files it has: when it goes, what no other run uses of them goes too."""
 SWARM_SERVICE = "com.docker.swarm.service.name"
 SWARM_TASK = "com.docker.swarm.task.id"
 SWARM_TASK_NAME = "com.docker.swarm.task.name"
@@ -57,6 +59,8 @@ def labels(run: Run) -> dict[str, str]:
         DIGEST: run.digest,
         GRACE: str(run.service.stop_grace),
     }
+    if run.files:
+        told[FILES] = str(len(run.files))
     if run.service.port:
         told |= {PORT: str(run.service.port)} | network_check(run.service.healthcheck)
     return told
@@ -93,8 +97,10 @@ def network(app_id: str) -> dict[str, Any]:
     }
 
 
-def service(run: Run, network_id: str, constraints: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the request for the run's swarm service on the application's network.
+def service(
+    run: Run, network_id: str, constraints: Sequence[str] = (), files: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the request for the run's swarm service on the application's network; `files` are of `files.ensure`.
 
     Names resolve to the containers themselves (dnsrr), which needs no IPVS in the kernel. The
     router's port is published on the node where the container is, at a port that the engine picks.
@@ -106,7 +112,7 @@ def service(run: Run, network_id: str, constraints: Sequence[str] = ()) -> dict[
         "Mode": {"Replicated": {"Replicas": run.replicas}},
         "EndpointSpec": {"Mode": "dnsrr"} | ({"Ports": [ports]} if run.service.port else {}),
         "TaskTemplate": {
-            "ContainerSpec": container(run),
+            "ContainerSpec": container(run) | dict(files or {}),
             "Resources": {"Limits": limits(run.service)},
             "RestartPolicy": {"Condition": "any", "Delay": nanoseconds(RESTART_SECONDS)},
             "Placement": placement(constraints),

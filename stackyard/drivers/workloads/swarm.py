@@ -9,13 +9,14 @@ Knows no database; keeps nothing but connections.
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from stackyard.drivers.workloads import images, observe, placement, spec
+from stackyard.drivers.workloads import files, images, observe, placement, spec
 from stackyard.drivers.workloads.api import NodeEngine, everywhere, labelled
 from stackyard.drivers.workloads.checks import Checks
 from stackyard.drivers.workloads.events import CHECKED, Hub
@@ -141,14 +142,16 @@ class SwarmWorkloads:
     def stop(self, access: ClusterAccess, name: str) -> None:
         """Remove the run and its containers, each within its own grace."""
         self._reach.manager(access, lambda engine: engine.delete(f"/services/{name}"))
-        self._halt(access, f"{spec.SWARM_SERVICE}={name}")
+        gone = self._halt(access, f"{spec.SWARM_SERVICE}={name}")
+        for app_id in {each.labels[spec.APP] for each in gone if spec.FILES in each.labels}:
+            self._reach.manager(access, functools.partial(files.tidy, app_id=app_id))
 
-    def _halt(self, access: ClusterAccess, label: str) -> None:
-        """Stop and remove the containers with this label whose services are removed already.
+    def _halt(self, access: ClusterAccess, label: str) -> list[Container]:
+        """Stop and remove the containers with this label whose services are removed already; return them.
 
         Swarm would do so too, 3 seconds later, and remove them 3 seconds after that.
         """
-        left = self._present(access, label)
+        found = left = self._present(access, label)
         if any(resolvable(each) for each in left):
             time.sleep(CONVERGE_SECONDS)
         deadline = time.monotonic() + max((grace(each) for each in left), default=0) + SETTLE_SECONDS
@@ -158,6 +161,7 @@ class SwarmWorkloads:
             with ThreadPoolExecutor(min(len(left), STOPPED_AT_ONCE), "stop") as pool:
                 list(pool.map(halt, left))
             left = self._present(access, label)
+        return found
 
     def replace(self, access: ClusterAccess, replica: Replica) -> None:
         """Stop and remove a replica's container, within its grace; swarm starts another in its place."""
@@ -165,7 +169,7 @@ class SwarmWorkloads:
             halt(container)
 
     def remove(self, access: ClusterAccess, app_id: str) -> None:
-        """Remove everything of the application: services, containers, its network, its volumes on all nodes."""
+        """Remove everything of the application: services, containers, files, its network, its volumes on all nodes."""
         label = f"{spec.APP}={app_id}"
 
         def remove_services(engine: NodeEngine) -> None:
@@ -174,6 +178,7 @@ class SwarmWorkloads:
 
         self._reach.manager(access, remove_services)
         self._halt(access, label)
+        self._reach.manager(access, lambda engine: files.tidy(engine, app_id))
         self._reach.manager(access, lambda engine: remove_network(engine, app_id))
         self._reach.survey(access, nothing, lambda engine: remove_volumes(engine, label))
 

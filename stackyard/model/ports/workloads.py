@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from stackyard.model.applications import Service
+from stackyard.model.files import RunFile
 from stackyard.model.logs import Checkpoint, LogLine
 from stackyard.model.ports.engines import ClusterAccess
 
@@ -17,7 +18,7 @@ class Run:
     """One service of one release as it shall run: `name` is unique in the cluster.
 
     `digest` identifies everything that makes two runs alike; `environment` holds clear values.
-    `pin` is the node (name) that holds the volumes of this service.
+    `pin` is the node (name) that holds the volumes of this service; `files` are in its containers before they begin.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Run:
     environment: Mapping[str, str] = dataclasses.field(repr=False)
     digest: str = ""
     pin: str | None = None
+    files: tuple[RunFile, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

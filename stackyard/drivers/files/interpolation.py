@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Variables in Compose values, `${NAME:-default}` and its relatives, as the Compose Specification has them.
 
-Called by `compose`. A build has no variables of its own: what has no default is an error that says so.
+Called by `compose` and for files. A build has no variables of its own: what has no default is an error that says so.
 """
 
 from __future__ import annotations
@@ -17,22 +17,26 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATOR = re.compile(r":?[-?+]")
 
 
-def interpolate(value: Any, variables: Mapping[str, str], where: str = "") -> Any:
-    """Return the value with variables replaced in all its strings (keys stay); raises BadInput naming the place."""
+def interpolate(value: Any, variables: Mapping[str, str], where: str = "", cure: str = "") -> Any:
+    """Return the value with variables replaced in all its strings (keys stay); raises BadInput naming the place.
+
+    `cure` (with %s for the name) says what helps against a missing variable, where that is not a build's.
+    """
     if isinstance(value, str):
-        return _Text(value, variables, where).replaced() if "$" in value else value
+        return _Text(value, variables, where, cure).replaced() if "$" in value else value
     if isinstance(value, list):
-        return [interpolate(item, variables, f"{where}[{n}]") for n, item in enumerate(value)]
+        return [interpolate(item, variables, f"{where}[{n}]", cure) for n, item in enumerate(value)]
     if isinstance(value, dict):
-        return {key: interpolate(item, variables, f"{where}.{key}".lstrip(".")) for key, item in value.items()}
+        return {key: interpolate(item, variables, f"{where}.{key}".lstrip("."), cure) for key, item in value.items()}
     return value
 
 
 class _Text:
     """One string being read from left to right."""
 
-    def __init__(self, text: str, variables: Mapping[str, str], where: str) -> None:
+    def __init__(self, text: str, variables: Mapping[str, str], where: str, cure: str = "") -> None:
         self.text = text
+        self.cure = cure
         self.variables = variables
         self.where = where
         self.at = 0
@@ -92,6 +96,8 @@ class _Text:
     def _value(self, name: str) -> str:
         if name in self.variables:
             return self.variables[name]
+        if self.cure:
+            raise self._wrong(f"config has no {name}; {self.cure.replace('%s', name)}")
         cure = f"write ${{{name}:-value}}, or $${name} to mean it literally"
         raise self._wrong(f"variable {name} has no value when the application is built; {cure}")
 

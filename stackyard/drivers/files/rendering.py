@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a release's files, an operator's overlays and config to what a container finds in its file system.
+
+Called where runs are made. Layers of a config: the application's < the environment's < the service's < the node's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+
+from stackyard.drivers.files import ini, templates
+from stackyard.model import errors
+from stackyard.model.applications import AppSpec, Release, Service
+from stackyard.model.files import MAX_FILE, File, FileMount, Overlay, RunFile
+from stackyard.model.ports import Secrets
+
+
+def opened(secrets: Secrets, sealed: str | None) -> tuple[Overlay, ...]:
+    """Return the overlays that were sealed as one text."""
+    return tuple(Overlay(**fields) for fields in json.loads(secrets.open(sealed))) if sealed else ()
+
+
+def sealed(secrets: Secrets, overlays: Sequence[Overlay]) -> str | None:
+    """Return overlays as one sealed text, None for none."""
+    kept = [dataclasses.asdict(each) for each in sorted(overlays, key=lambda each: each.place)]
+    return secrets.seal(json.dumps(kept)) if kept else None
+
+
+def with_sealed(secrets: Secrets, spec: AppSpec) -> AppSpec:
+    """Return a specification as it may be kept: the texts of its secrets are sealed."""
+    files = tuple(_sealed(secrets, file) if file.secret and not file.sealed else file for file in spec.files)
+    return dataclasses.replace(spec, files=files)
+
+
+def _sealed(secrets: Secrets, file: File) -> File:
+    return dataclasses.replace(file, text=secrets.seal(file.text), sealed=True)
+
+
+def files_of(secrets: Secrets, release: Release, service: Service) -> tuple[RunFile, ...]:
+    """Return the files of a service's containers in clear; raises GiveUp when one can't be made."""
+    if not service.files:
+        return ()
+    config: dict[str, str] = json.loads(secrets.open(release.config)) if release.config else {}
+    overlays = opened(secrets, release.overlays)
+    by_name = {(file.name, file.secret): file for file in release.spec.files}
+    try:
+        return tuple(
+            _file(secrets, mount, by_name[mount.file, mount.secret], overlays, service.name, config)
+            for mount in service.files
+        )
+    except errors.BadInput as error:
+        raise errors.GiveUp(f"service {service.name}: {error}") from error
+
+
+def _file(
+    secrets: Secrets, mount: FileMount, file: File, overlays: Sequence[Overlay], service: str, config: Mapping[str, str]
+) -> RunFile:
+    text = secrets.open(file.text) if file.sealed else file.text
+    own = dataclasses.replace(file, text=text, sealed=False)
+    applying = [] if file.secret else [each for each in overlays if each.file == file.name]
+    everywhere = layered(own, applying, service)
+    per_node = {each.node: layered(own, applying, service, each.node) for each in applying if _here(each, service)}
+    per_node.pop("", None)
+    made = [everywhere, *per_node.values()]
+    return RunFile(
+        mount.target,
+        rendered(own, everywhere, config),
+        secret=file.secret or any(templates.keys(each, file.name) for each in made),
+        uid=mount.uid,
+        gid=mount.gid,
+        mode=mount.mode,
+        nodes={node: rendered(own, each, config) for node, each in per_node.items()},
+    )
+
+
+def layered(file: File, overlays: Sequence[Overlay], service: str = "", node: str = "") -> str:
+    """Return the template of a config with what applies to a service (and node) laid over it."""
+    over = [each for each in overlays if each.file == file.name and _here(each, service) and each.node in ("", node)]
+    over.sort(key=lambda each: (bool(each.node), bool(each.service)))
+    texts = [file.text, *(templates.braced(each.text) for each in over)]
+    return ini.overlaid(texts, file.name) if file.ini else texts[-1]
+
+
+def _here(overlay: Overlay, service: str) -> bool:
+    return overlay.service in ("", service)
+
+
+def rendered(file: File, text: str, config: Mapping[str, str]) -> str:
+    """Return a template with the values of config in it; raises BadInput for a result that no engine takes."""
+    kind = "secret" if file.secret else "config"
+    where = f"{kind} {file.name}"
+    if file.ini:
+        _check_lines(text, config, where)
+    done = templates.filled(text, config, where)
+    if not done or len(done.encode()) > MAX_FILE:
+        raise errors.BadInput(f"{where} is {'empty' if not done else f'larger than {MAX_FILE} bytes'}")
+    return done
+
+
+def _check_lines(text: str, config: Mapping[str, str], where: str) -> None:
+    """Raise for a value that would be more than a value in an INI file."""
+    for key in sorted(templates.keys(text, where)):
+        if "\n" in config.get(key, "") or "\r" in config.get(key, ""):
+            raise errors.BadInput(f"{where}: the value of {key} has several lines; an INI file takes one")
