@@ -245,6 +245,9 @@ def first_statements() -> str:
     root, database = setting("ROOT_PASSWORD"), setting("DATABASE")
     user, password = setting("USER"), setting("PASSWORD")
     lines = ["FLUSH PRIVILEGES", "DELETE FROM mysql.global_priv WHERE User = ''", "FLUSH PRIVILEGES"]
+    # The server's own user, known by its socket: `status` asks as it, and a donor copies the data as it.
+    lines.append("CREATE OR REPLACE USER mysql@localhost IDENTIFIED VIA unix_socket")
+    lines.append("GRANT RELOAD, PROCESS, LOCK TABLES, BINLOG MONITOR, REPLICA MONITOR ON *.* TO mysql@localhost")
     if root:
         lines.append(f"CREATE OR REPLACE USER root@'%' IDENTIFIED BY {quoted(root)}")
         lines.append("GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION")
