@@ -98,10 +98,13 @@ def test_a_sample_from_first_build_to_changed_code(
     print(f"\n{name}:", *(f"{what} {seconds:.2f} s" for what, seconds in spent.items()), size)
 
 
-def test_a_lock_file_that_disagrees(tmp_path: pathlib.Path, registry: loopback_registry.LoopbackRegistry) -> None:
+def test_a_lock_file_that_only_its_tool_can_judge(
+    tmp_path: pathlib.Path, registry: loopback_registry.LoopbackRegistry
+) -> None:
     bench = sample("nodejs", tmp_path, registry)
     package = json.loads((bench.folder / "package.json").read_text())
     package["dependencies"]["ms"] = "2.0.0"
+    package["overrides"] = {"left-pad": "1.3.0"}
     (bench.folder / "package.json").write_text(json.dumps(package))
     with pytest.raises(errors.GiveUp, match=r"run 'npm install' and push package-lock\.json\)") as failure:
         bench.push()
@@ -142,7 +145,9 @@ def test_a_module_that_can_not_be_reached(tmp_path: pathlib.Path, registry: loop
     (bench.folder / "go.mod").write_text(
         "module example.com/team/sample\n\ngo 1.19\n\nrequire example.com/absent v1.0.0\n"
     )
-    (bench.folder / "go.sum").write_text("")
+    (bench.folder / "go.sum").write_text(
+        "example.com/absent v1.0.0/go.mod h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n"
+    )
     (bench.folder / "main.go").write_text('package main\n\nimport _ "example.com/absent"\n\nfunc main() {}\n')
     with pytest.raises(errors.GiveUp, match=r"the application can't be built \(go build ended with 1; "):
         bench.push()

@@ -16,6 +16,15 @@ from stackyard.drivers.builders.trees import Tree
 from stackyard.model import errors
 
 NODE = {"scripts": {"start": "node x.js"}}
+NPM_LOCK = '{"packages": {"node_modules/a": {"version": "1.0.0"}, "node_modules/b": {"version": "1.2.0"}}}'
+PNPM_LOCK = """lockfileVersion: '6.0'
+dependencies:
+  a:
+    specifier: '1'
+devDependencies:
+  b:
+    specifier: '1'
+"""
 
 
 def write(folder: pathlib.Path, files: dict[str, object]) -> pathlib.Path:
@@ -140,9 +149,9 @@ def test_a_procfile_of_workers_only(tmp_path: pathlib.Path) -> None:
 def test_node_packages_by_lock_file(tmp_path: pathlib.Path) -> None:
     package = {**NODE, "dependencies": {"a": "1"}, "devDependencies": {"b": "1"}, "description": "x"}
     locks = {
-        "package-lock.json": ("{}", "npm", "npm ci --omit=dev"),
-        "yarn.lock": ("# yarn lockfile v1\n", "yarn", "npx --yes yarn@1 install --frozen-lockfile"),
-        "pnpm-lock.yaml": ("lockfileVersion: '6.0'\n", "pnpm", "npx --yes pnpm@8 install --frozen-lockfile --prod"),
+        "package-lock.json": (NPM_LOCK, "npm", "npm ci --omit=dev"),
+        "yarn.lock": ("# yarn lockfile v1\n\na@1:\n\nb@1:\n", "yarn", "npx --yes yarn@1 install --frozen-lockfile"),
+        "pnpm-lock.yaml": (PNPM_LOCK, "pnpm", "npx --yes pnpm@8 install --frozen-lockfile --prod"),
     }
     for lock, (text, tool, command) in locks.items():
         made = plan(tmp_path / tool, {"package.json": package, lock: text})
@@ -156,7 +165,7 @@ def test_node_packages_by_lock_file(tmp_path: pathlib.Path) -> None:
 
 def test_a_build_script_gets_its_own_tools(tmp_path: pathlib.Path) -> None:
     package = {"scripts": {"start": "x", "build": "tsc"}, "dependencies": {"a": "1"}, "devDependencies": {"b": "1"}}
-    made = plan(tmp_path, {"package.json": package, "package-lock.json": "{}"})
+    made = plan(tmp_path, {"package.json": package, "package-lock.json": NPM_LOCK})
     assert [step.subject for step in made.steps()] == [
         "the dependencies of package-lock.json",
         "the build tools of package-lock.json",

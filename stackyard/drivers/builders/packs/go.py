@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from stackyard.drivers.builders.packs import go_sums
 from stackyard.drivers.builders.plans import APP, CACHE, Cure, Plan, Process, Step
 from stackyard.drivers.builders.trees import Tree
 from stackyard.drivers.builders.versions import Offer, Wish, choose
@@ -38,6 +39,7 @@ def plan(tree: Tree, found: str) -> Plan:
     if not programs:
         raise errors.BadInput("this is Go, but no file at the top or in a folder of cmd is 'package main'; add one")
     web = next((name for name in programs if name in ("web", "server") or len(programs) == 1), None)
+    go_sums.check(tree)
     vendored = tree.has("vendor/modules.txt")
     return Plan(
         pack="go",

@@ -8,6 +8,7 @@ import json
 import re
 from typing import Any
 
+from stackyard.drivers.builders.packs import nodejs_locks
 from stackyard.drivers.builders.plans import APP, CACHE, PROJECT, Cure
 from stackyard.drivers.builders.trees import MAX_LOCK, Tree
 from stackyard.model import errors
@@ -99,6 +100,8 @@ def find(tree: Tree, package: dict[str, Any]) -> Packages:
     if not lock and (needs or package.get("devDependencies")):
         notes.append("no lock file, so versions may differ from build to build; run 'npm install' and push it")
     files = {name: tree.lock(name) for name in locks}
+    for name, text in files.items():
+        nodejs_locks.check(name, text, package)
     files |= {name: tree.text(name) for name in _SETTINGS if tree.has(name)}
     return Packages(
         tool=tool,

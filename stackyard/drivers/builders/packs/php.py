@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from stackyard.drivers.builders.packs import composer_lock
 from stackyard.drivers.builders.plans import APP, CACHE, PROJECT, Cure, Plan, Process, Step
-from stackyard.drivers.builders.trees import Tree
+from stackyard.drivers.builders.trees import MAX_LOCK, Tree
 from stackyard.drivers.builders.versions import Offer, Wish, choose
 from stackyard.model import errors
 
@@ -37,6 +38,9 @@ def plan(tree: Tree, found: str) -> Plan:
     root = next((folder for folder in ("public", "web", "") if tree.has(f"{folder}/index.php".lstrip("/"))), None)
     place = f"{APP}/{root}" if root else APP
     vendored = tree.has("vendor/autoload.php")
+    lock = tree.json("composer.lock", MAX_LOCK) if tree.has("composer.lock") and not vendored else None
+    if lock is not None:
+        composer_lock.check(lock, composer)
     install = _install(tree, composer) if composer and not vendored and _wanted(composer) else None
     web = Process("web", f"serve-php {place}", f"there is {root + '/' if root else ''}index.php")
     return Plan(
@@ -49,7 +53,7 @@ def plan(tree: Tree, found: str) -> Plan:
         environment={"WEB_ROOT": place},
         processes=(web,) if root is not None else (),
         unstarted="this is PHP, but there is no index.php at the top or in public or web; add one, or a Procfile",
-        notes=tuple(_notes(tree, composer, vendored)),
+        notes=tuple(_notes(composer, lock, vendored)),
     )
 
 
@@ -81,11 +85,13 @@ def _wanted(composer: dict[str, Any]) -> bool:
     return bool(composer.get("autoload")) or any("/" in name for name in _table(composer, "require"))
 
 
-def _notes(tree: Tree, composer: dict[str, Any], vendored: bool) -> Iterator[str]:
+def _notes(composer: dict[str, Any], lock: dict[str, Any] | None, vendored: bool) -> Iterator[str]:
     if vendored:
         yield "vendor is in the tree, so Composer is not run"
-    if any("/" in name for name in _table(composer, "require")) and not tree.has("composer.lock") and not vendored:
+    if any("/" in name for name in _table(composer, "require")) and lock is None and not vendored:
         yield "no composer.lock, so versions may differ from build to build; run 'composer update' and push it"
+    if lock is not None and composer_lock.is_stale(lock, composer):
+        yield "composer.json was changed after composer.lock was made; run 'composer update --lock' and push it"
     hooks = [name for name in _HOOKS if name in _table(composer, "scripts")]
     if hooks:
         yield f"composer.json: scripts {', '.join(hooks)} are not run while building"

@@ -11,6 +11,7 @@ import pathlib
 import re
 from typing import Any
 
+from stackyard.drivers.builders.packs import python_locks
 from stackyard.drivers.builders.trees import MAX_LOCK, Tree
 from stackyard.model import errors
 
@@ -74,6 +75,7 @@ def _pipfile_lock(tree: Tree) -> Requirements:
         lines = [_pinned(name, details) for name, details in sorted(packages.items())]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise errors.BadInput(f"Pipfile.lock can't be read ({error}); run 'pipenv lock'") from error
+    python_locks.check_pipfile(tree)
     return Requirements({"requirements.txt": "\n".join(lines) + "\n"}, found_in="Pipfile.lock")
 
 
@@ -88,7 +90,7 @@ def _pinned(name: str, details: dict[str, Any]) -> str:
 def _pyproject(tree: Tree) -> Requirements:
     document = tree.toml("pyproject.toml")
     project = document.get("project")
-    constraints = _locked(tree, "uv.lock") or _locked(tree, "poetry.lock")
+    constraints = _constraints(tree, document)
     if isinstance(project, dict) and "dependencies" not in project.get("dynamic", []):
         lines = project.get("dependencies", [])
     elif isinstance(project, dict):
@@ -116,12 +118,21 @@ def _poetry(document: dict[str, Any], constraints: str) -> list[str]:
     ]
 
 
-def _locked(tree: Tree, name: str) -> str:
-    """Return the versions of a lock file as pip constraints; packages with several versions are left to pip."""
-    if not tree.has(name):
+def _constraints(tree: Tree, manifest: dict[str, Any]) -> str:
+    """Return the versions of the lock file as pip constraints; raises BadInput where it is older than its manifest."""
+    name = tree.first("uv.lock", "poetry.lock")
+    if name is None:
         return ""
+    lock = tree.toml(name, MAX_LOCK)
+    pins = _pins(name, lock)
+    python_locks.check(name, lock, manifest)
+    return pins
+
+
+def _pins(name: str, lock: dict[str, Any]) -> str:
+    """Return `name==version` lines; packages with several versions are left to pip."""
     try:
-        packages = tree.toml(name, MAX_LOCK).get("package", [])
+        packages = lock.get("package", [])
         pins = [(p["name"], p["version"]) for p in packages if "version" in p and not _is_local(p.get("source", {}))]
     except (KeyError, TypeError, AttributeError) as error:
         raise errors.BadInput(f"{name} can't be read: {error}") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from stackyard.drivers.builders.packs import gemfile
 from stackyard.drivers.builders.plans import APP, PROJECT, Cure, Plan, Process, Step
 from stackyard.drivers.builders.trees import Tree
 from stackyard.drivers.builders.versions import Offer, Wish, choose
@@ -60,7 +61,9 @@ def _lock(tree: Tree) -> str:
         return ""
     if not tree.has("Gemfile.lock"):
         raise errors.BadInput("Gemfile without Gemfile.lock; run 'bundle lock' and push Gemfile.lock")
-    return tree.lock("Gemfile.lock")
+    lock = tree.lock("Gemfile.lock")
+    gemfile.check(tree.text("Gemfile"), lock)
+    return lock
 
 
 def _install(tree: Tree, lock: str) -> Step:
