@@ -6,7 +6,9 @@ Called by the application-deployment API, and by whoever writes a release. A cha
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import ipaddress
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -58,9 +60,12 @@ class Domains:
         """Have a name lead to the application; of one that it has, change what `values` holds.
 
         `values` may hold service, environment, https_only, and own_certificate (False: back to the platform's).
-        Raises BadInput for what is no host name or may not be had, Conflict for one that is taken.
+        Raises BadInput for what is no host name or may not be had, Conflict for one that is taken, Forbidden for an
+        address: the router's own leads to one application of all projects, so that an administrator says which.
         """
-        name = normal(host)
+        name = normal(host, addresses=True)
+        if _is_address(name) and not caller.is_admin:
+            raise errors.Forbidden(f"only the cloud's administrators may lead the address {name} to an application")
         with self.store.transaction() as tx:
             app = living(tx, caller, ident)
             known = _mine(tx, app, name, self.rules.domain)
@@ -77,7 +82,7 @@ class Domains:
 
     def remove(self, caller: Caller, ident: str, host: str) -> None:
         """Have the name lead there no longer; raises NotFound, Conflict for one that the release brings."""
-        name = normal(host)
+        name = normal(host, addresses=True)
         with self.store.transaction() as tx:
             app = living(tx, caller, ident)
             domain = tx.domains.at(name)
@@ -104,9 +109,14 @@ class Domains:
         return fields
 
 
-def normal(host: str) -> str:
-    """Return a host name as DNS has it: small letters, IDNA converted; raises BadInput saying what is wrong."""
+def normal(host: str, *, addresses: bool = False) -> str:
+    """Return a host name as DNS has it: small letters, IDNA converted; raises BadInput saying what is wrong.
+
+    With `addresses`, an IPv4 address is a name too.
+    """
     name = host.strip().rstrip(".").lower()
+    if addresses and _is_address(name):
+        return name
     if "*" in name:
         raise errors.BadInput(f"'{name[:63]}': wildcards are not served; add each name")
     try:
@@ -118,6 +128,12 @@ def normal(host: str) -> str:
             f"'{name[:63]}' is no host name with a domain: at most {MAX_HOST} characters, as www.example.org"
         )
     return name
+
+
+def _is_address(name: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.IPv4Address(name)) == name
+    return False
 
 
 def claimed(tx: Transaction, app: Application, release: Release, domain: str) -> Sequence[Domain]:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Language stacks made when the first application needs one: `python -m stackyard.local.stacks NAME`.
+"""Images of the platform's own made when the first application needs one: `python -m stackyard.local.stacks NAME`.
+
+They are language stacks, and services that Compose files name, such as `stackyard/mariadb`.
 
 Run by workers through the builder's `stacks`; `stackyard up` brings those in use up to date. May be killed at any
 moment: an image appears when it is whole, and the next run finds what was made.
@@ -26,13 +28,14 @@ NAMES = (
     *("python", "python-build", "nodejs", "nodejs-build", "static", "run", "go"),
     *("java", "java-build", "ruby", "ruby-build", "php", "php-build"),
     *("buildpack", "buildpack-build"),
+    *("mariadb", "memcached", "openstack", "rabbitmq"),
 )
 
 
 def ensure(options: cfg.ConfigOpts, name: str, on_progress: images.Progress) -> None:
     """Have a stack in the platform's registry as `stackyard/<name>:latest`; raises NotFound, Unavailable."""
     if name not in NAMES:
-        raise errors.NotFound(f"there is no language stack {name!r}; there are: {', '.join(NAMES)}")
+        raise errors.NotFound(f"there is no image {name!r} for applications; there are: {', '.join(NAMES)}")
     client = _client(options)
     with _alone(pathlib.Path(options.state_dir), name):
         built = images.build(client, [name], on_progress)

@@ -174,7 +174,7 @@ class Builds(Passive):
         if twin:
             image = record.observed.images[twin]
         elif service.build is None:
-            image = self.builder.resolve(node, service.image or "", record.project_id)
+            image = self.builder.resolve(node, service.image or "", record.project_id, log)
         else:
             image = self._make(record, service, node, log)
         return _advance(record, Step.BUILD, images={**record.observed.images, service.name: image})

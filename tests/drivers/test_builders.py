@@ -246,7 +246,7 @@ def test_memory_is_limited(bench: Bench) -> None:
 
 
 def test_plain_images_are_resolved_to_digests(bench: Bench) -> None:
-    resolve: Callable[[str], str] = lambda image: bench.builder().resolve(NODE, image, PROJECT)  # noqa: E731
+    resolve: Callable[[str], str] = lambda image: bench.builder().resolve(NODE, image, PROJECT, print)  # noqa: E731
     found = resolve("sytest-builders-from:1")
     assert found.startswith(f"{bench.registry.address()}/library/sytest-builders-from@sha256:")
     assert resolve(found) == found

@@ -22,7 +22,7 @@ def command(script: str) -> StackCommand:
 def test_its_output_reaches_the_log() -> None:
     log: list[str] = []
     command("import sys; print('made', sys.argv[1])")("nodejs", log.append)
-    assert "language stack nodejs is being made" in log[0]
+    assert "image nodejs is being made" in log[0]
     assert log[1:] == ["made nodejs\n"]
 
 
@@ -37,7 +37,7 @@ def test_every_stack_has_a_recipe() -> None:
 
 def test_an_unknown_stack_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert stacks.main(["haproxy"]) == 1
-    assert "there is no language stack 'haproxy'; there are: python," in capsys.readouterr().err
+    assert "there is no image 'haproxy' for applications; there are: python," in capsys.readouterr().err
 
 
 @pytest.mark.engine

@@ -65,7 +65,7 @@ def test_an_allowed_image_is_copied_once(tmp_path: pathlib.Path, registry: loopb
     )
     assert made.lender.lend(NAME, PROJECT, log.append) == lent
     assert log == [f"Copying {NAME} from the platform's own Engine into the registry\n"]
-    image = made.builder().resolve(NODE, NAME, PROJECT)
+    image = made.builder().resolve(NODE, NAME, PROJECT, print)
     assert image == f"{registry.address()}/{lent[0]}@{lent[1]}"
 
 
@@ -77,10 +77,10 @@ def test_another_one_is_not_even_looked_for(
         r"(?s)asked: the platform's registry \(library/sytest-builders-lent\), then the images of the platform's own"
     )
     with pytest.raises(errors.GiveUp, match=words):
-        made.builder().resolve(NODE, NAME, PROJECT)
+        made.builder().resolve(NODE, NAME, PROJECT, print)
     absent = bench(tmp_path, registry, "*")
     with pytest.raises(errors.GiveUp, match=r"then the public one \("):
-        absent.builder().resolve(NODE, "sytest-builders-absent:1", PROJECT)
+        absent.builder().resolve(NODE, "sytest-builders-absent:1", PROJECT, print)
 
 
 def test_what_is_allowed_by_default() -> None:

@@ -33,7 +33,7 @@ def index(call: Call) -> Reply:
 
 def put(call: Call) -> Reply:
     """Have a name lead to the application, or change where it leads and what it is served with."""
-    host, body = normal(call.args["host"]), dict(call.body)
+    host, body = normal(call.args["host"], addresses=True), dict(call.body)
     certificate = _given(body.pop("certificate", None), body.pop("key", None), host)
     intents = call.services.intents
     made = intents.domains.put(call.caller, call.target.id, host, body, certificate)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 
 PLATFORM = ("library/", "stackyard/")
+LATEST = "latest"
 _PUBLIC = ("docker.io",)
+_OWN = "stackyard/"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +44,7 @@ def parse(image: str) -> Reference:
     path, tag = _tagged(path)
     if host in _PUBLIC:
         host, path = "", path.removeprefix("library/")
-    return Reference(host, path, digest or tag or "latest")
+    return Reference(host, path, digest or tag or LATEST)
 
 
 def in_platform(reference: Reference, address: str, project_id: str) -> str | None:
@@ -53,6 +55,12 @@ def in_platform(reference: Reference, address: str, project_id: str) -> str | No
     if "/" not in repository:
         return f"library/{repository}"
     return repository if repository.startswith((*PLATFORM, f"{project_id}/")) else None
+
+
+def own(reference: Reference, address: str) -> str:
+    """Return the name of an image that the platform makes itself when it is first asked for, "" for any other."""
+    ours = reference.host in ("", address) and reference.repository.startswith(_OWN) and reference.version == LATEST
+    return reference.repository.removeprefix(_OWN) if ours else ""
 
 
 def _tagged(path: str) -> tuple[str, str]:

@@ -24,7 +24,7 @@ class StackCommand:
 
     def __call__(self, name: str, log: Log) -> None:
         """Have a stack made; raises GiveUp with the output's end."""
-        log(f"The language stack {name} is being made: the first application that needs it waits for that once\n")
+        log(f"The platform's image {name} is being made: the first application that needs it waits for that once\n")
         tail: collections.deque[str] = collections.deque(maxlen=_TAIL)
         with subprocess.Popen(
             [*self.command, name],
@@ -39,6 +39,6 @@ class StackCommand:
                 tail.append(line)
         if process.returncode:
             raise errors.GiveUp(
-                f"the language stack {name} could not be made; 'stackyard images build {name}' on the platform's host"
+                f"the platform's image {name} could not be made; 'stackyard images build {name}' on the platform's host"
                 f" shows why. It said:\n{''.join(tail).strip()}"
             )

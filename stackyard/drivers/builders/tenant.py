@@ -11,7 +11,7 @@ import pathlib
 import time
 from collections.abc import Mapping
 
-from stackyard.drivers.builders import detect, engine_build, host, packs, tree_plans
+from stackyard.drivers.builders import detect, engine_build, host, packs, references, tree_plans
 from stackyard.drivers.builders.buildpack_images import BuildpackExecutor, Checkout
 from stackyard.drivers.builders.engine import BuildNode, Connect, Deadline
 from stackyard.drivers.builders.executor import Executor, Stacks
@@ -32,7 +32,8 @@ RESOLVE_SECONDS = 120.0
 class Supplies:
     """What the platform gives to builds.
 
-    `stacks` has a language stack made that the registry lacks; without it that is an error naming the cure.
+    `stacks` has a language stack, or another image of the platform's own, made that the registry lacks; without it
+    that is an error naming the cure.
     `checkout` fetches third-party buildpacks; `host_images` lends images of the platform's own Engine.
     """
 
@@ -96,7 +97,14 @@ class TenantBuilder:
             raise errors.BadInput("this platform fetches no buildpacks; use a language pack or a Dockerfile")
         return BuildpackExecutor(executor, self._supplies.checkout).build(request, log)
 
-    def resolve(self, node: NodeAccess, image: str, project_id: str) -> str:
+    def resolve(self, node: NodeAccess, image: str, project_id: str, log: Log) -> str:
         """Return the image by digest, so that all nodes run the same; raises GiveUp when no one has it."""
+        self._have_made(image, log)
         on = BuildNode(node, Deadline(RESOLVE_SECONDS), self._connect)
         return Images(on, self._registry, project_id, self._supplies.host_images).resolve(image)
+
+    def _have_made(self, image: str, log: Log) -> None:
+        """Have an image of the platform's own (`stackyard/NAME`) made that its registry lacks."""
+        name = references.own(references.parse(image), self._registry.address())
+        if name and self._supplies.stacks and not self._registry.digest(f"stackyard/{name}", references.LATEST):
+            self._supplies.stacks(name, log)

@@ -37,5 +37,8 @@ class Builder(Protocol):
     def build(self, request: BuildRequest, log: Log) -> str:
         """Build and publish; return the image reference by digest; raises GiveUp with the log's end."""
 
-    def resolve(self, node: NodeAccess, image: str, project_id: str) -> str:
-        """Return a reference by digest that the cluster's nodes can pull for a plain `image:`."""
+    def resolve(self, node: NodeAccess, image: str, project_id: str, log: Log) -> str:
+        """Return a reference by digest that the cluster's nodes can pull for a plain `image:`.
+
+        One of the platform's own (`stackyard/NAME`) is made where it is not there yet.
+        """
