@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from stackyard.cli import output
-from stackyard.cli.push import ENDED, SERVICE, Text
+from stackyard.cli.push import SERVICE
 from stackyard.cli.session import Session, quote
+from stackyard.cli.workflows import ENDED, Text
 from stackyard.model import errors
 
 Json = dict[str, Any]

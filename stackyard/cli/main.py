@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("stackyard.cli.plan:plan", "Show what a push of a folder would do and why, without building."),
     "git-remote": ("stackyard.cli.git_remote:git_remote", "Set this git repository up for 'git push stackyard main'."),
     "apps": ("stackyard.cli.applications:apps", "List applications."),
+    "show": ("stackyard.cli.show:show", "Show an application, and what it is built by."),
     "ps": ("stackyard.cli.ps:ps", "List an application's replicas, and what they use."),
     "top": ("stackyard.cli.top:top", "Show live what applications or replicas use."),
     "open": ("stackyard.cli.open:open_app", "Open an application in the browser."),

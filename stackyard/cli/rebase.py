@@ -11,8 +11,9 @@ from typing import Any
 import click
 
 from stackyard.cli import output, waiting
-from stackyard.cli.push import ENDED, SERVICE
+from stackyard.cli.push import SERVICE
 from stackyard.cli.session import Session, quote
+from stackyard.cli.workflows import ENDED
 from stackyard.model import errors
 
 WAIT_SECONDS = 1800.0

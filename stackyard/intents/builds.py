@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from stackyard.intents.buildpacks import Chosen, changes, choose
 from stackyard.intents.deployments import environment_of
 from stackyard.intents.rules import Rules, living, who, within
 from stackyard.model import errors
@@ -29,6 +30,11 @@ def described(source: Source) -> str:
     return f"commit {source.revision[:12]}" if source.revision else f"a folder ({source.digest[:12]})"
 
 
+def _of(app: Application, source: Source) -> Source:
+    """Return a source to be built by what its application has chosen."""
+    return dataclasses.replace(source, buildpacks=app.buildpacks, sealed_buildpacks=app.sealed_buildpacks)
+
+
 class Builds:
     """Intents on builds."""
 
@@ -37,10 +43,15 @@ class Builds:
         self.secrets = secrets
         self.rules = rules
 
-    def push(self, caller: Caller, ident: str, source: Source, environment: str = PRODUCTION) -> Build:
-        """Write a build; one that another push of the application is ahead of waits for it (the worker sees to it)."""
+    def push(
+        self, caller: Caller, ident: str, source: Source, environment: str = PRODUCTION, buildpacks: Chosen = None
+    ) -> Build:
+        """Write a build; one that another push of the application is ahead of waits for it (the worker sees to it).
+
+        `buildpacks` are the application's from now on; None leaves them as they are. Raises BadInput.
+        """
         with self.store.transaction() as tx:
-            app = living(tx, caller, ident)
+            app = choose(tx, self.secrets, living(tx, caller, ident), buildpacks)
             if environment_of(tx, app, environment).phase in ENDING:
                 raise errors.Conflict(f"environment {environment} is being removed")
             number = tx.builds.next_number(app.id)
@@ -49,7 +60,7 @@ class Builds:
                 name=f"{app.name}-{number}",
                 app_id=app.id,
                 number=number,
-                source=self._without_secrets(source),
+                source=_of(app, self._without_secrets(source)),
                 environment=environment,
                 deadline=within(self.rules.build_seconds),
             )
@@ -65,14 +76,16 @@ class Builds:
                 raise errors.Conflict(f"application {app.name} has no release in {environment} yet; push it first")
         return self.push(caller, ident, Source(rebase=True), environment)
 
-    def unchanged(self, app: Application, source: Source, environment: str = PRODUCTION) -> Build | None:
+    def unchanged(
+        self, app: Application, source: Source, environment: str = PRODUCTION, buildpacks: Chosen = None
+    ) -> Build | None:
         """Return the push whose release serves, where a push of this source would make the same again; else None."""
-        if source.force or not source.digest:
+        if source.force or not source.digest or changes(app, buildpacks):
             return None
         with self.store.reading() as tx:
             if tx.builds.newest_unfinished(app.id, environment):
                 return None
-            return unchanged(tx, app.id, environment, source.digest)
+            return unchanged(tx, _of(app, source), app.id, environment)
 
     def _without_secrets(self, source: Source) -> Source:
         shown = without_password(source.repository)

@@ -18,6 +18,7 @@ class Source:
     `digest` is then filled when it has been fetched. Where the URL holds a password, `repository` is without it
     and `sealed` is the whole URL, sealed. With `force` it is built even where nothing has changed. With `rebase`
     there is no source: the images of the release that serves are moved to the newest of their stacks.
+    `buildpacks` and `sealed_buildpacks` are what the application had chosen then.
     """
 
     repository: str = ""
@@ -26,6 +27,8 @@ class Source:
     sealed: str = ""
     force: bool = False
     rebase: bool = False
+    buildpacks: tuple[str, ...] = ()
+    sealed_buildpacks: str = ""
 
 
 class Step(enum.StrEnum):

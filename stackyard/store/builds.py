@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from stackyard.model import phase
-from stackyard.model.builds import Build
+from stackyard.model.builds import Build, Source
 from stackyard.store import tables
 from stackyard.store.mapping import mapper
 from stackyard.store.records import Numbered, Scheduled
@@ -74,8 +74,8 @@ class Builds(Scheduled[Build], Numbered[Build]):
         self.connection.execute(table.update().where(*where).values(due=time.time()))
 
 
-def unchanged(tx: Transaction, app_id: str, environment: str, digest: str) -> Build | None:
-    """Return the build whose release serves, where source `digest` and the config of now would make the same again.
+def unchanged(tx: Transaction, like: Source, app_id: str, environment: str) -> Build | None:
+    """Return the build whose release serves, where a source (by digest) and the config of now would make the same.
 
     Its `observed.release` is the release that serves, which may be a later one with the same content.
     """
@@ -86,6 +86,6 @@ def unchanged(tx: Transaction, app_id: str, environment: str, digest: str) -> Bu
     if deployment.phase not in SERVING or not release.build_id or release.config != deployment.config:
         return None
     build = tx.builds.get(release.build_id)
-    if build.observed.digest != digest:
+    if build.observed.digest != like.digest or build.source.buildpacks != like.buildpacks:
         return None
     return dataclasses.replace(build, observed=dataclasses.replace(build.observed, release=release.number))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import json
 import pathlib
 import shutil
 import time
@@ -16,7 +17,7 @@ from stackyard.intents import domains, rules
 from stackyard.intents.hiding import secret_values
 from stackyard.model import errors
 from stackyard.model.applications import AppSpec, Deployment, Release, Service
-from stackyard.model.builds import Build, Step
+from stackyard.model.builds import Build, Source, Step
 from stackyard.model.clusters import Cluster
 from stackyard.model.domains import Domain
 from stackyard.model.masking import mask
@@ -155,17 +156,23 @@ class Builds(Passive):
     def _serving(self, record: Build, digest: str) -> int:
         """Return the number of the release that serves, if it was made of the same source and config; else 0."""
         with self.store.reading() as tx:
-            same = unchanged(tx, record.app_id, record.environment, digest)
+            fetched = dataclasses.replace(record.source, digest=digest)
+            same = unchanged(tx, fetched, record.app_id, record.environment)
         return same.observed.release if same else 0
 
     def _detect(self, record: Build, _action: object, log: Log) -> Change[Build]:
         with self._tree(record) as folder:
-            spec = self.builder.detect(str(folder))
+            spec = self.builder.detect(str(folder), self._chosen(record.source))
         for note in spec.notes:
             log(f"note: {note}\n")
         for service in spec.services:
             log(f"service {service.name}: {_origin(service)}\n")
-        return _advance(record, Step.BUILD, spec=spec)
+        return _advance(record, Step.BUILD, spec=with_sealed(self.authorities.secrets, spec))
+
+    def _chosen(self, source: Source) -> tuple[str, ...]:
+        """Return the buildpacks that the application had chosen, with the passwords in them."""
+        sealed = source.sealed_buildpacks
+        return tuple(json.loads(self.authorities.secrets.open(sealed))) if sealed else source.buildpacks
 
     def _build(self, record: Build, action: steps.BuildImage, log: Log) -> Change[Build]:
         service = action.service

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 from typing import Any
 
@@ -114,3 +115,39 @@ class TestPlan:
         assert world.call("POST", f"{API}/sources/{'0' * 64}/plan").status_code == 404
         assert world.call("POST", f"{API}/sources/nonsense/plan").status_code == 400
         assert world.call("POST", f"{API}/sources/{'0' * 64}/plan", token=READER).status_code == 403
+
+
+class TestBuildpacks:
+    def test_are_kept_until_others_are_chosen(self, full: World) -> None:
+        digest, urls = upload(full, app="1"), ["https://example.org/a#v1", "https://example.org/b"]
+        assert full.call("GET", f"{API}/apps/shop").json["buildpacks"] == []
+        first = push(full, digest, buildpacks=urls)
+        assert full.call("GET", f"{API}/apps/shop").json["buildpacks"] == urls
+        with full.store.reading() as tx:
+            assert list(tx.builds.get(first["uuid"]).source.buildpacks) == urls
+        serve(full, first, 2)
+        assert push(full, digest)["unchanged"] is True, "the choice is kept"
+        assert push(full, digest, buildpacks=urls)["unchanged"] is True
+        changed = push(full, digest, buildpacks=[])
+        assert changed["unchanged"] is False, "another choice makes another image"
+        assert full.call("GET", f"{API}/apps/shop").json["buildpacks"] == []
+        with full.store.reading() as tx:
+            assert tx.builds.get(changed["uuid"]).source.buildpacks == ()
+
+    def test_passwords_are_sealed(self, full: World) -> None:
+        secret = "https://user:hushhush@example.org/a"
+        made = push(full, upload(full, app="1"), buildpacks=[secret])
+        assert full.call("GET", f"{API}/apps/shop").json["buildpacks"] == ["https://***@example.org/a"]
+        with full.store.reading() as tx:
+            source = tx.builds.get(made["uuid"]).source
+            app = tx.applications.get(tx.builds.get(made["uuid"]).app_id)
+        assert "hushhush" not in repr((source, app))
+        assert json.loads(full.services.secrets.open(source.sealed_buildpacks)) == [secret]
+        assert "hushhush" not in full.call("GET", f"{API}/apps/shop/events").text
+
+    def test_wrong_ones_are_refused(self, full: World) -> None:
+        digest = upload(full, app="1")
+        for wrong in (["file:///etc"], ["https://example.org/a#--x"], ["python"], [""], "https://example.org/a"):
+            body = {"source": {"digest": digest}, "buildpacks": wrong}
+            assert full.call("POST", f"{API}/apps/shop/workflows", body).status_code == 400
+        assert full.call("GET", f"{API}/apps/shop").json["buildpacks"] == []

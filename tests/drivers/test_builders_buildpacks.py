@@ -136,6 +136,27 @@ def test_labels_and_processes(bench: Bench, served: str) -> None:
     assert bench.run(image, "answer") == "answer 42\n", "one-off commands have the environment too"
 
 
+def test_the_first_group_of_an_order_that_fits(bench: Bench, served: str) -> None:
+    name(bench, f"{served}/cnb-order", f"{served}/cnb-answer", f"{served}/cnb-site")
+    image = bench.push()
+    said = bench.said()
+    assert said.count("===> Detecting with sample/other") == 1
+    assert [line.rpartition(" ")[2] for line in said.splitlines() if "===> Building" in line] == [
+        "sample/answer",
+        "sample/site",
+        "sample/exec",
+    ]
+    assert "MODE=of all, then of web" in page(bench, image).splitlines(), "programs of exec.d set variables at launch"
+    told = json.loads(bench.engine.api.inspect_image(image)["Config"]["Labels"][labels.BUILD])
+    assert [each["id"] for each in told["buildpacks"]] == ["sample/answer", "sample/site", "sample/exec"]
+
+
+def test_an_order_of_what_nobody_has(bench: Bench, served: str) -> None:
+    name(bench, f"{served}/cnb-order")
+    with pytest.raises(errors.BadInput, match="sample/answer is neither in its repository nor .* name that one too"):
+        bench.push()
+
+
 def test_a_procfile_goes_before_what_they_say(bench: Bench, served: str) -> None:
     name(bench, f"{served}/heroku-greeting")
     (bench.folder / "Procfile").write_text("web: python3 server.py own\nclock: sleep 1\n")

@@ -217,6 +217,8 @@ def pushes(app: flask.Blueprint, platform: Platform) -> None:
             return fault(400, "no such source; upload it first")
         if platform.unchanged and not asked.get("force"):
             return {**platform.workflows[name][0], "unchanged": True}
+        if asked.get("buildpacks") is not None:
+            platform.apps[name]["buildpacks"] = asked["buildpacks"]
         made = {
             "uuid": str(uuid.uuid4()),
             "wf_id": len(platform.workflows[name]) + 1,

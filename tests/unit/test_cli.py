@@ -18,7 +18,7 @@ from collections.abc import Callable
 import pytest
 from cli_platform import Platform, Run
 
-from stackyard.cli import clouds, logs, push
+from stackyard.cli import clouds, logs, sources
 from stackyard.cli.session import Session
 
 
@@ -52,6 +52,20 @@ class TestPush:
     def test_default_name_is_the_folders(self, run: Run, platform: Platform, folder: pathlib.Path) -> None:
         assert run("push", str(folder))[0] == 0
         assert list(platform.apps) == ["guest-book"]
+
+    def test_buildpacks_are_the_application_s_choice(self, run: Run, platform: Platform, folder: pathlib.Path) -> None:
+        urls = ["https://example.org/a#v1", "https://example.org/b"]
+        words = [word for url in urls for word in ("--buildpack", url)]
+        assert run("push", str(folder), "--app", "guestbook", *words)[0] == 0
+        pushed(run, folder)
+        code, out, _ = run("show", "guestbook")
+        assert code == 0
+        assert re.search(r"^buildpacks +https://example.org/a#v1, https://example.org/b$", out, re.MULTILINE)
+        assert json.loads(run("show", "guestbook", "--json")[1])["buildpacks"] == urls
+        assert run("push", str(folder), "--app", "guestbook", "--no-buildpacks")[0] == 0
+        assert re.search(r"^buildpacks +none \(as the source says\)$", run("show", "guestbook")[1], re.MULTILINE)
+        code, _, err = run("push", str(folder), "--app", "guestbook", "--no-buildpacks", "--buildpack", urls[0])
+        assert (code, "not both" in err) == (2, True)
 
     def test_json(self, run: Run, folder: pathlib.Path) -> None:
         code, out, err = run("push", str(folder), "--app", "guestbook", "--revision", "abc", "--json")
@@ -138,7 +152,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
     ],
 )
 def test_default_name(source: str, name: str) -> None:
-    assert push.default_name(source) == name
+    assert sources.default_name(source) == name
 
 
 class TestApplications:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from stackyard.model.buildpacks import MAX_BUILDPACKS
+
 Schema = dict[str, Any]
 
 # Solum's client sends this with every body; it says nothing that the address does not.
@@ -116,6 +118,11 @@ WORKFLOW = _object(
         "process": {"type": ["string", "null"], "maxLength": 63},
         "environment": ENVIRONMENT,
         "from": ENVIRONMENT,
+        "buildpacks": {
+            "type": ["array", "null"],
+            "maxItems": MAX_BUILDPACKS,
+            "items": {"type": "string", "minLength": 1, "maxLength": 2304},
+        },
     }
 )
 

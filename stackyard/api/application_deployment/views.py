@@ -59,6 +59,7 @@ def app(call: Call, record: Application, progress: Progress, environment: str = 
         "release": max(0, deployment.serving) if deployment else 0,
         "scale_config": _scale(deployment),
         "cluster_id": deployment.cluster_id if deployment else None,
+        "buildpacks": list(record.buildpacks),
         "created_at": _time(record.created_at),
         "updated_at": _time(record.updated_at),
     }

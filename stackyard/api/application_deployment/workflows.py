@@ -52,10 +52,11 @@ def _push(call: Call) -> Reply:
     call.services.intents.deployments.of(call.target, environment)
     if wanted.digest and not call.services.sources.exists(wanted.digest):
         raise errors.BadInput("source.digest names no stored archive; upload it with POST /v1/sources first")
-    same = call.services.intents.builds.unchanged(call.target, wanted, environment)
+    buildpacks = call.body.get("buildpacks")
+    same = call.services.intents.builds.unchanged(call.target, wanted, environment, buildpacks)
     if same:
         return Reply(data={**views.workflow(call, call.target, same), "unchanged": True})
-    build = call.services.intents.builds.push(call.caller, call.target.id, wanted, environment)
+    build = call.services.intents.builds.push(call.caller, call.target.id, wanted, environment, buildpacks)
     return Reply(data=views.workflow(call, call.target, build))
 
 

@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import pathlib
+import shlex
 import shutil
 import tarfile
 import tempfile
@@ -19,8 +20,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, BinaryIO, cast
 
 from stackyard.drivers.builders import buildpack_launcher as launcher
-from stackyard.drivers.builders import buildpacks, context, labels
-from stackyard.drivers.builders.buildpacks import Buildpack, Named
+from stackyard.drivers.builders import buildpack_orders, buildpacks, context, labels
+from stackyard.drivers.builders.buildpack_orders import Group, Part
+from stackyard.drivers.builders.buildpacks import Buildpack
 from stackyard.drivers.builders.executor import Executor
 from stackyard.drivers.builders.images import Made
 from stackyard.drivers.builders.layers import Layer, add_layers
@@ -28,6 +30,7 @@ from stackyard.drivers.builders.plans import APP, PORT, PROJECT, VOLUME, Step
 from stackyard.drivers.builders.steps import VERSION, Shop, Work
 from stackyard.drivers.builders.workroom import UID, USER
 from stackyard.model import errors
+from stackyard.model.buildpacks import Named, parse
 from stackyard.model.ports import BuildRequest, Log
 
 Checkout = Callable[[str, str, pathlib.Path, Log], str]
@@ -38,7 +41,12 @@ OUT = f"{VOLUME}/out"
 MAX_BYTES = 256 * 1024**2
 MAX_RESULT = 4 * 1024**2
 _SPOOL = 32 * 1024**2
-_RUNNER = pathlib.Path(__file__).with_name("buildpack_runner.py")
+_RUNNER = pathlib.Path(__file__).with_name("buildpack_runner")
+_RUN = f"""import sys
+sys.path.append("{PROJECT}")
+from buildpack_runner.main import main
+sys.exit(main("{PROJECT}/buildpacks.json"))
+"""
 _KEY = "stackyard.build-key"
 _STACK = {
     "STACK": "heroku-22",  # whose programs run here: Debian 12 has the libraries of Ubuntu 22.04, or newer ones
@@ -55,12 +63,18 @@ _NO_START = (
 
 @dataclasses.dataclass(frozen=True)
 class Fetched:
-    """A buildpack that lies in a folder of the platform's, at a commit."""
+    """Buildpacks that lie in folders of the platform's, and the groups of them that are to be tried."""
 
-    named: Named
-    commit: str
-    about: Buildpack
-    tree: context.Files
+    parts: Sequence[Part]
+    trees: Sequence[context.Files]
+    groups: Sequence[Group]
+
+    @classmethod
+    def of(cls, order: buildpack_orders.Order) -> Fetched:
+        """Return an order with what its buildpacks consist of; raises BadInput for one that is too large."""
+        listed = [context.everything(part.folder, MAX_BYTES, f"buildpack {part.named}") for part in order.parts]
+        trees = [context.Files(part.folder, names) for part, names in zip(order.parts, listed, strict=True)]
+        return cls(order.parts, trees, order.groups)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,20 +88,22 @@ class BuildpackExecutor:
         """Return an image of the tree; raises GiveUp, BadInput with the buildpack's own words."""
         asked = request.service.build.buildpacks if request.service.build else ()
         with tempfile.TemporaryDirectory(prefix="stackyard-buildpacks-") as folder:
-            fetched = [self._fetch(text, pathlib.Path(folder) / str(at), log) for at, text in enumerate(asked)]
+
+            def fetch(named: Named) -> Part:
+                return self._fetch(named, pathlib.Path(tempfile.mkdtemp(dir=folder)), log)
+
+            parts = [fetch(parse(text, "buildpacks")) for text in asked]
+            fetched = Fetched.of(buildpack_orders.resolve(parts, fetch))
+            for part in fetched.parts:
+                for note in part.about.notes:
+                    log(f"note: {note}\n")
             return self._made(request, fetched, log)
 
-    def _fetch(self, text: str, folder: pathlib.Path, log: Log) -> Fetched:
-        named = buildpacks.parse(text, "buildpacks")
-        folder.mkdir()
+    def _fetch(self, named: Named, folder: pathlib.Path, log: Log) -> Part:
         commit = self.checkout(named.url, named.revision, folder, log)
-        about = buildpacks.read(folder, named)
-        for note in about.notes:
-            log(f"note: {note}\n")
-        tree = context.Files(folder, context.everything(folder, MAX_BYTES, f"buildpack {named}"))
-        return Fetched(named, commit, about, tree)
+        return Part(named, commit, buildpacks.read(folder, named), folder, folder)
 
-    def _made(self, request: BuildRequest, fetched: Sequence[Fetched], log: Log) -> Made:
+    def _made(self, request: BuildRequest, fetched: Fetched, log: Log) -> Made:
         executor, folder = self.executor, pathlib.Path(request.folder)
         tree = context.Files(folder, context.files(folder))
         shop = Shop(executor.node, executor.images, executor.limits, executor.build_files, request, tree)
@@ -106,41 +122,52 @@ class BuildpackExecutor:
             return Made(image.add(executor, result, stack), base.mounts)
 
 
-def _beside(fetched: Sequence[Fetched]) -> tuple[tuple[str, context.Files], ...]:
-    return tuple((f"buildpack-{at}", each.tree) for at, each in enumerate(fetched))
+def _beside(fetched: Fetched) -> tuple[tuple[str, context.Files], ...]:
+    return tuple((f"buildpack-{at}", tree) for at, tree in enumerate(fetched.trees))
 
 
-def _step(request: BuildRequest, fetched: Sequence[Fetched]) -> Step:
+def _step(request: BuildRequest, fetched: Fetched) -> Step:
     """Return what runs in the workroom; all that decides the result is in its files."""
     packs = [
         {
             "folder": f"{PROJECT}/buildpack-{at}",
-            "kind": each.about.kind,
-            "id": each.about.id,
-            "clear_env": each.about.clear_env,
+            "kind": part.about.kind,
+            "id": part.about.id,
+            "clear_env": part.about.clear_env,
         }
-        for at, each in enumerate(fetched)
+        for at, part in enumerate(fetched.parts)
     ]
     asked = {
         "buildpacks": packs,
-        "commits": [each.commit for each in fetched],
+        "groups": fetched.groups,
+        "commits": [[part.commit, str(part.folder.relative_to(part.root))] for part in fetched.parts],
         "environment": request.service.build.args if request.service.build else {},
         "stack": _STACK,
     }
+    runner = {f"{_RUNNER.name}/{path.name}": path.read_text() for path in sorted(_RUNNER.glob("*.py"))}
     return Step(
         subject="the application",
         tool="buildpacks",
         # The buildpacks' layers are made in the container itself; their folder is the image's own.
-        command=f'export CNB_TARGET_ARCH="$(dpkg --print-architecture)"\npython3 -I {PROJECT}/runner.py',
+        command=f'export CNB_TARGET_ARCH="$(dpkg --print-architecture)"\npython3 -I -c {shlex.quote(_RUN)}',
         stack=BUILD,
-        files={"runner.py": _RUNNER.read_text(), "buildpacks.json": json.dumps(asked, sort_keys=True)},
+        files={**runner, "buildpacks.json": json.dumps(asked, sort_keys=True)},
         whole_tree=True,
         produces=(OUT,),
         verb="built",
     )
 
 
-_EMPTY: dict[str, Any] = {"layers": [], "processes": [], "labels": {}, "releases": [], "changes": []}
+_EMPTY: dict[str, Any] = {
+    "layers": [],
+    "processes": [],
+    "labels": {},
+    "releases": [],
+    "changes": [],
+    "profile": [],
+    "executed": [],
+    "built_by": [],
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,7 +209,7 @@ class Image:
     """The image to be: who made it, on which base (`below`: as the engine has it)."""
 
     request: BuildRequest
-    fetched: Sequence[Fetched]
+    fetched: Fetched
     base: Made
     below: dict[str, Any]
     key: str
@@ -197,10 +224,11 @@ class Image:
             start = stack.enter_context(contextlib.closing(self._launcher(result.told, found)))
             theirs = [result.layers[str(each["file"])] for each in result.told["layers"]]
             app = result.layers["app.tar"]
-            told = {**self._labels(result.told, found, theirs, app), **_plain(result.told["labels"])}
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            built_by = [self.fetched.parts[int(number)].about for number in result.told["built_by"]]
+            told = {**self._labels(built_by, result.told, found, theirs, app), **_plain(result.told["labels"])}
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise errors.GiveUp(f"the buildpacks left no proper result: {error!r}") from error
-        return add_layers(executor.node, self.below, [*theirs, start, app], self._config(), told)
+        return add_layers(executor.node, self.below, [*theirs, start, app], self._config(built_by), told)
 
     def _launcher(self, told: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> Layer:
         """Return the layer with the launcher, a program for each process, and folders for volumes."""
@@ -222,10 +250,10 @@ class Image:
                 tar.addfile(entry, io.BytesIO(text.encode()))
         return Layer.of_tar(stream)
 
-    def _config(self) -> dict[str, Any]:
+    def _config(self, built_by: Sequence[Buildpack]) -> dict[str, Any]:
         config: dict[str, Any] = self.below["Config"]
         inherited = dict(item.split("=", 1) for item in config.get("Env") or ())
-        home = APP if any(each.about.kind == "heroku" for each in self.fetched) else f"/home/{USER}"
+        home = APP if any(about.kind == "heroku" for about in built_by) else f"/home/{USER}"
         environment = {**inherited, "PORT": str(PORT), "HOME": home}
         return {
             **config,
@@ -238,9 +266,14 @@ class Image:
         }
 
     def _labels(
-        self, told: Mapping[str, Any], found: Sequence[Mapping[str, Any]], theirs: Sequence[Layer], app: Layer
+        self,
+        built_by: Sequence[Buildpack],
+        told: Mapping[str, Any],
+        found: Sequence[Mapping[str, Any]],
+        theirs: Sequence[Layer],
+        app: Layer,
     ) -> dict[str, str]:
-        made = [self._contribution(each.about, told, found, theirs) for each in self.fetched]
+        made = [self._contribution(about, told, found, theirs) for about in built_by]
         run = labels.RunImage.of(RUN, self.base.reference, self.below)
         return labels.labels(run, made, [app.digest], self.request.revision)
 

@@ -29,6 +29,28 @@ _override() { export "$1=$2"; }
 """
 
 
+_READ = """
+import re, shlex, sys, tomllib
+try:
+    found = tomllib.load(sys.stdin.buffer)
+except ValueError as error:
+    sys.exit(f"wrote no proper TOML: {error}")
+for name, value in found.items():
+    if not isinstance(value, str) or "\\0" in value or not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
+        sys.exit(f"wrote {name!r}, which is no variable with a text")
+    print("export", f"{name}={shlex.quote(value)}")
+"""
+# What a program of exec.d writes to its third stream is TOML; its own output is the application's.
+_EXECUTE = f"""
+_execute() {{
+  local said words
+  {{ said="$("$1" 3>&1 1>&4 4>&-)"; }} 4>&1 || {{ echo "$1 failed" >&2; exit 1; }}
+  words="$(printf '%s\\n' "$said" | python3 -I -c {shlex.quote(_READ)})" || {{ echo "what failed is $1" >&2; exit 1; }}
+  eval "$words"
+}}
+"""
+
+
 def processes(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the processes that buildpacks named, later ones in place of earlier ones of the same type."""
     found: dict[str, dict[str, Any]] = {}
@@ -51,7 +73,7 @@ def default(found: Sequence[Mapping[str, Any]]) -> str:
 
 
 def script(result: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> str:
-    """Return the text of the launcher: environment, profile scripts, then the words given or the process."""
+    """Return the text of the launcher: environment, exec.d, profiles, then the words given or the process."""
     kinds = sorted({str(process["type"]) for process in found})
     shown = ", ".join(kinds) or "none"
     lines = [
@@ -65,6 +87,8 @@ def script(result: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> str
         *_config_vars(result),
         *(line for change in result["changes"] for line in _change(*change)),
         f"cd {APP}",
+        *([_EXECUTE] if result.get("executed") else []),
+        *(_executed(*each) for each in result.get("executed", ())),
         *(_profile(*each) for each in result.get("profile", ())),
         'for file in .profile.d/*.sh; do if [ -f "$file" ]; then . "$file"; fi; done',
         "if [ -f .profile ]; then . ./.profile; fi",
@@ -89,6 +113,11 @@ def _change(process: str, how: str, name: str, value: str, delimiter: str) -> li
 
 def _profile(process: str, path: str) -> str:
     line = f". {shlex.quote(path)}"
+    return f'if [ "$process" = {shlex.quote(process)} ]; then {line}; fi' if process else line
+
+
+def _executed(process: str, path: str) -> str:
+    line = f"_execute {shlex.quote(path)}"
     return f'if [ "$process" = {shlex.quote(process)} ]; then {line}; fi' if process else line
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Third-party buildpacks: how users name them, and what a fetched one says of itself. Called by `detect`, `compose`
+"""Third-party buildpacks: which a source tree names, and what a fetched one says of itself. Reads only.
 
-and `buildpack_images`. Reads only.
+Called by `detect`, `buildpack_orders` and `buildpack_images`.
 """
 
 from __future__ import annotations
@@ -9,59 +9,41 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from stackyard.drivers.builders.trees import Tree
 from stackyard.model import errors
-from stackyard.model.sources import check_repository, check_revision, without_password
+from stackyard.model.buildpacks import Named, names
+
+__all__ = ["FILE", "RESERVED", "Buildpack", "Member", "names", "of_tree", "read"]
 
 FILE = ".buildpacks"
-MAX_BUILDPACKS = 10
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9./_-]{0,127}")
 RESERVED = ("app", "config", "sbom", "generated")
 
 
 @dataclasses.dataclass(frozen=True)
-class Named:
-    """A buildpack as users name it: a git URL with `#revision` or without."""
+class Member:
+    """One buildpack of a group of an order, by its id; an empty `version` means any."""
 
-    url: str
-    revision: str = ""
-
-    def __str__(self) -> str:
-        return without_password(self.url) + (f"#{self.revision}" if self.revision else "")
+    id: str
+    version: str = ""
+    optional: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Buildpack:
-    """What a fetched buildpack is: `kind` heroku or cnb, with notes on what may not fit."""
+    """What a fetched buildpack is: `kind` heroku, cnb or order, with notes on what may not fit.
+
+    An order builds nothing itself: its `groups` name other buildpacks, and the first group that fits builds.
+    """
 
     kind: str
     id: str
     version: str
     clear_env: bool = False
     notes: tuple[str, ...] = ()
-
-
-def parse(text: str, where: str) -> Named:
-    """Return a named buildpack; raises BadInput."""
-    url, _, revision = text.strip().partition("#")
-    try:
-        check_repository(url)
-        check_revision(revision)
-    except errors.BadInput as error:
-        raise errors.BadInput(f"{where}: a buildpack is a git URL, with #REVISION where wanted; {error}") from None
-    return Named(url, revision)
-
-
-def names(asked: Sequence[str], where: str) -> tuple[str, ...]:
-    """Return buildpacks as they are kept, each checked; raises BadInput."""
-    if not 1 <= len(asked) <= MAX_BUILDPACKS:
-        raise errors.BadInput(f"{where}: name 1 to {MAX_BUILDPACKS} buildpacks, in the order in which they build")
-    for each in asked:
-        parse(each, where)
-    return tuple(each.strip() for each in asked)
+    groups: tuple[tuple[Member, ...], ...] = ()
 
 
 def of_tree(tree: Tree) -> tuple[str, ...]:
@@ -77,9 +59,7 @@ def read(folder: pathlib.Path, named: Named) -> Buildpack:
     tree = Tree(folder)
     about = tree.toml("buildpack.toml") if tree.has("buildpack.toml") else {}
     if "order" in about:
-        raise errors.BadInput(
-            f"buildpack {named} only names others (it has an order); name those that it is made of, in their order"
-        )
+        return _order(about, named)
     if "api" in about and tree.has("bin/build"):
         return _native(tree, about, named)
     if tree.has("bin/compile") and tree.has("bin/detect"):
@@ -92,12 +72,34 @@ def read(folder: pathlib.Path, named: Named) -> Buildpack:
     )
 
 
-def _native(tree: Tree, about: dict[str, Any], named: Named) -> Buildpack:
+def _section(about: dict[str, Any], named: Named) -> tuple[str, dict[str, Any]]:
+    """Return the id of a buildpack, and all that it says of itself; raises BadInput."""
     section = about.get("buildpack")
     section = section if isinstance(section, dict) else {}
     ident = str(section.get("id", ""))
     if not _ID.fullmatch(ident) or ".." in ident or ident in RESERVED:
         raise errors.BadInput(f"buildpack {named}: buildpack.toml must name it: [buildpack] with an id")
+    return ident, section
+
+
+def _order(about: dict[str, Any], named: Named) -> Buildpack:
+    ident, section = _section(about, named)
+    orders = about["order"] if isinstance(about["order"], list) else []
+    groups = tuple(_group(order.get("group") if isinstance(order, dict) else None, named) for order in orders)
+    if not groups:
+        raise errors.BadInput(f"buildpack {named}: its order is empty; it must be [[order]] with [[order.group]]")
+    return Buildpack("order", ident, str(section.get("version", named.revision)), groups=groups)
+
+
+def _group(members: object, named: Named) -> tuple[Member, ...]:
+    found = [each for each in members if isinstance(each, dict) and each.get("id")] if isinstance(members, list) else []
+    if not found or len(found) != len(members):  # type: ignore[arg-type]
+        raise errors.BadInput(f"buildpack {named}: each [[order.group]] must name a buildpack by its id")
+    return tuple(Member(str(each["id"]), str(each.get("version", "")), each.get("optional") is True) for each in found)
+
+
+def _native(tree: Tree, about: dict[str, Any], named: Named) -> Buildpack:
+    ident, section = _section(about, named)
     if not tree.has("bin/detect"):
         raise errors.BadInput(f"buildpack {named}: bin/detect is missing")
     version = str(section.get("version", named.revision))

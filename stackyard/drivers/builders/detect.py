@@ -16,19 +16,23 @@ from stackyard.drivers.builders.plans import PORT, Plan, Process
 from stackyard.drivers.builders.trees import Tree
 from stackyard.model import errors
 from stackyard.model.applications import AppSpec, BuildSpec, Service, Stage
+from stackyard.model.buildpacks import shown
 
 COMPOSE_FILES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 _MAX_NAMED = 8
 
 
-def detect(folder: pathlib.Path) -> AppSpec:
-    """Return the services of a source tree; raises BadInput saying what was looked for and found."""
+def detect(folder: pathlib.Path, chosen: tuple[str, ...] = ()) -> AppSpec:
+    """Return the services of a source tree; raises BadInput saying what was looked for and found.
+
+    `chosen` are the buildpacks that the application is built by whatever its tree says.
+    """
     name = next((name for name in COMPOSE_FILES if (folder / name).is_file()), None)
     if name:
-        return _compose(folder, name)
-    named = buildpacks.of_tree(Tree(folder))
+        return _compose(folder, name, chosen)
+    named = chosen or buildpacks.of_tree(Tree(folder))
     if named:
-        return _with_named(folder, named)
+        return _with_named(folder, named, "--buildpack" if chosen else buildpacks.FILE)
     if (folder / "Dockerfile").is_file():
         return _dockerfile(folder)
     plan = packs.plan(Tree(folder))
@@ -37,24 +41,26 @@ def detect(folder: pathlib.Path) -> AppSpec:
     raise _nothing(folder)
 
 
-def _compose(folder: pathlib.Path, name: str) -> AppSpec:
+def _compose(folder: pathlib.Path, name: str, chosen: tuple[str, ...]) -> AppSpec:
     try:
         spec = compose.parse(_text(folder, name), lambda path: _text(folder, path))
-        services = tuple(_with_build(folder, service) for service in spec.services)
+        services = tuple(_with_build(folder, service, chosen) for service in spec.services)
         check_ports(services)
     except errors.BadInput as error:
         raise errors.BadInput(f"{name}: {error}") from error
     others = [other for other in COMPOSE_FILES if other != name and (folder / other).is_file()]
-    notes = (f"found {name}", *spec.notes, *(f"{other} has no effect beside {name}" for other in others))
-    return AppSpec(_with_folders(services), spec.volumes, notes)
+    notes = [f"found {name}", *spec.notes, *(f"{other} has no effect beside {name}" for other in others)]
+    if chosen and not any(service.build and service.build.buildpacks == chosen for service in services):
+        notes.append(f"the buildpacks chosen with --buildpack have no effect: no service of {name} is built by them")
+    return dataclasses.replace(spec, services=_with_folders(services), notes=tuple(notes))
 
 
-def _with_named(folder: pathlib.Path, named: tuple[str, ...]) -> AppSpec:
+def _with_named(folder: pathlib.Path, named: tuple[str, ...], where: str) -> AppSpec:
     """Return what third-party buildpacks shall make: the Procfile's processes, else whatever they will say."""
     build = BuildSpec(buildpacks=named)
-    notes = [f"found {buildpacks.FILE}: {', '.join(str(buildpacks.parse(each, buildpacks.FILE)) for each in named)}"]
-    if (folder / "Dockerfile").is_file():
-        notes.append(f"Dockerfile has no effect beside {buildpacks.FILE}")
+    notes = [f"found {where}: {', '.join(shown(named))}"]
+    others = [name for name in ("Dockerfile", buildpacks.FILE) if name != where and (folder / name).is_file()]
+    notes += [f"{name} has no effect beside {where}" for name in others]
     processes = [_process(process) for process in packs.named(Tree(folder))] or [Service("web", port=PORT)]
     made = [_told_its_process(dataclasses.replace(service, build=build)) for service in processes]
     return AppSpec(tuple(made), notes=tuple(notes))
@@ -111,7 +117,7 @@ def _process(process: Process) -> Service:
     )
 
 
-def _with_build(folder: pathlib.Path, service: Service) -> Service:
+def _with_build(folder: pathlib.Path, service: Service, chosen: tuple[str, ...]) -> Service:
     """Find out how a service's image is made: by the Dockerfile that is there, or by a language pack."""
     if service.build is None:
         return service
@@ -119,12 +125,13 @@ def _with_build(folder: pathlib.Path, service: Service) -> Service:
     where = f"build of service {service.name!r}"
     if not context.is_dir():
         raise errors.BadInput(f"{where}: there is no folder {service.build.context!r} in the source tree")
-    if service.build.dockerfile or ((context / "Dockerfile").is_file() and not service.build.buildpacks):
+    theirs = service.build.buildpacks or chosen
+    if service.build.dockerfile or ((context / "Dockerfile").is_file() and not theirs):
         named = service.build.dockerfile or "Dockerfile"
         if not (context / named).is_file():
             raise errors.BadInput(f"{where}: there is no file {named!r} in {service.build.context!r}")
         return dataclasses.replace(service, build=dataclasses.replace(service.build, dockerfile=named))
-    theirs = service.build.buildpacks or buildpacks.of_tree(Tree(context))
+    theirs = theirs or buildpacks.of_tree(Tree(context))
     if theirs:
         build = dataclasses.replace(service.build, buildpacks=theirs)
         return _told_its_process(dataclasses.replace(service, build=build))

@@ -59,9 +59,9 @@ class TenantBuilder:
         self._connect = connect
         self._supplies = supplies or Supplies()
 
-    def detect(self, folder: str) -> AppSpec:
-        """Return what the tree asks for; raises BadInput saying what is wrong or missing."""
-        return detect.detect(pathlib.Path(folder))
+    def detect(self, folder: str, buildpacks: tuple[str, ...] = ()) -> AppSpec:
+        """Return what the tree asks for, built by the buildpacks chosen for it; raises BadInput."""
+        return detect.detect(pathlib.Path(folder), buildpacks)
 
     def plan(self, folder: str) -> TreePlan:
         """Return what a push of the tree would do and why, running nothing; raises BadInput."""

@@ -10,10 +10,11 @@ import dataclasses
 import pathlib
 from typing import Any
 
-from stackyard.drivers.builders import buildpacks, detect, dockerfile, packs
+from stackyard.drivers.builders import detect, dockerfile, packs
 from stackyard.drivers.builders.plans import Plan
 from stackyard.drivers.builders.trees import Tree
 from stackyard.model.applications import AppSpec, BuildSpec, Service
+from stackyard.model.buildpacks import shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +58,7 @@ def plan(folder: pathlib.Path) -> TreePlan:
 def _made(folder: pathlib.Path, build: BuildSpec) -> Plan | Dockerfile | Buildpacks | None:
     context = Tree(folder / build.context)
     if build.buildpacks:
-        return Buildpacks(tuple(str(buildpacks.parse(each, "buildpacks")) for each in build.buildpacks))
+        return Buildpacks(shown(build.buildpacks))
     if build.dockerfile is None:
         return packs.plan(context)
     read = dockerfile.parse(context.text(build.dockerfile), build.args, build.target)

@@ -31,8 +31,11 @@ class BuildRequest:
 class Builder(Protocol):
     """Turns source trees into images in the registry, on the tenant's own node."""
 
-    def detect(self, folder: str) -> AppSpec:
-        """Read compose.yaml, Dockerfile, Procfile or plain source; raises GiveUp saying what is missing."""
+    def detect(self, folder: str, buildpacks: tuple[str, ...] = ()) -> AppSpec:
+        """Read compose.yaml, Dockerfile, Procfile or plain source; raises BadInput saying what is missing.
+
+        `buildpacks` (git URLs) are the application's choice; empty: what the tree says.
+        """
 
     def build(self, request: BuildRequest, log: Log) -> str:
         """Build and publish; return the image reference by digest; raises GiveUp with the log's end."""
