@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from stackyard.drivers.files.rendering import with_sealed
 from stackyard.drivers.secrets.authorities import Authorities
 from stackyard.intents import domains, rules
 from stackyard.intents.hiding import secret_values
