@@ -8,6 +8,7 @@ import datetime
 import enum
 
 from stackyard.model.files import File, FileMount
+from stackyard.model.groups import Group, GroupState, Recovery
 from stackyard.model.records import Record, new_id, utcnow
 
 PRODUCTION = "production"
@@ -83,6 +84,7 @@ class Service:
     (None: not routed). `command` and `entrypoint` are argument vectors (None: the image's own).
     Only services of stage `run` are kept running, scaled and routed; `schedule` is the five fields of cron, in UTC.
     `domains` are further host names that lead to it. One of stage `init` with `again` runs anew when it has changed.
+    With `group` its replicas are members of a cluster of their own, each a service in its own right when it runs.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Service:
     domains: tuple[str, ...] = ()
     files: tuple[FileMount, ...] = ()
     again: bool = False
+    group: Group | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,7 +185,8 @@ class Deployment(Record):
     run. `former` is the release that served before (0: none to go back to), until `served_at`; `looping` names the
     services that keep restarting. In `maintenance` its hosts answer with that only. `overlays` are sealed, as in
     releases. `initialised` has the digests of the `init` stages that have run, by service; `upgrading` is the release
-    that serves already but whose `post_upgrade` has not ended (0: none).
+    that serves already but whose `post_upgrade` has not ended (0: none). `groups` has what is known of clustered
+    groups, `recoveries` a person's word on which member begins one that was lost; both by service.
     """
 
     app_id: str
@@ -202,6 +206,8 @@ class Deployment(Record):
     overlays: str | None = None
     initialised: dict[str, str] = dataclasses.field(default_factory=dict)
     upgrading: int = 0
+    groups: dict[str, GroupState] = dataclasses.field(default_factory=dict)
+    recoveries: dict[str, Recovery] = dataclasses.field(default_factory=dict)
 
     @property
     def workload_id(self) -> str:

@@ -16,7 +16,9 @@ from stackyard.store import tables
 from stackyard.store.mapping import mapper
 from stackyard.store.records import Numbered, Scheduled
 
-OBSERVED = frozenset({"serving", "pins", "switched_at", "former", "served_at", "looping"})
+OBSERVED = frozenset(
+    {"serving", "pins", "switched_at", "former", "served_at", "looping", "groups", "initialised", "upgrading"}
+)
 
 
 class Applications(Scheduled[Application]):
@@ -87,6 +89,16 @@ class Deployments(Scheduled[Deployment]):
             "updated_at": utcnow(),
         }
         self.connection.execute(self.table.update().where(self.table.c.id == deployment.id).values(**values))
+
+    def fail(self, deployment: Deployment, reason: str) -> None:
+        """Have a change that is under way failed, with what serves left as it is, unless another was asked for."""
+        table = self.table
+        if deployment.phase not in phase.IN_PROGRESS:
+            return
+        now = phase.after(deployment.phase, phase.Trigger.GAVE_UP)
+        same = (table.c.id == deployment.id, table.c.generation == deployment.generation)
+        values = {"phase": now.value, "status_reason": reason, "deadline": None, "updated_at": utcnow()}
+        self.connection.execute(table.update().where(*same).values(**values))
 
     def postpone(self, deployment_id: str, deadline: datetime.datetime) -> None:
         """Give a change that is under way until then."""

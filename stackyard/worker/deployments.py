@@ -13,6 +13,7 @@ from stackyard.drivers.certificates.hosts import HostCertificates
 from stackyard.drivers.files.rendering import files_of
 from stackyard.drivers.secrets.authorities import Authorities
 from stackyard.intents.hiding import secret_values
+from stackyard.intents.rules import within
 from stackyard.model import errors
 from stackyard.model.applications import Application, Deployment, Release, Service, Stage
 from stackyard.model.clusters import MASTER, Cluster
@@ -21,17 +22,19 @@ from stackyard.model.masking import mask
 from stackyard.model.phase import ENDING, Phase
 from stackyard.model.plan import Action, Wait
 from stackyard.model.plan import deployments as steps
-from stackyard.model.plan.stages import FailStage, StartStage
-from stackyard.model.ports import ClusterAccess, Router, Run, RunSeen, Secrets, Workloads
+from stackyard.model.plan.members import expanded
+from stackyard.model.plan.stages import FailStage, Initialised, StartStage, Upgraded
+from stackyard.model.ports import ClusterAccess, Jobs, Members, Router, Run, RunSeen, Secrets, Workloads
 from stackyard.store import Store, Transaction
 from stackyard.store.applications import Deployments as Rows
 from stackyard.worker import aftercare
+from stackyard.worker.groups import Groups
 from stackyard.worker.reconciler import Change, Passive
 from stackyard.worker.routing import Routing
 from stackyard.worker.stages import Patience, Stages
 
 TAIL_LINES = 15
-ADDED: Mapping[str, object] = {"files": (), "again": False}
+ADDED: Mapping[str, object] = {"files": (), "again": False, "group": None}
 """Fields that services did not have in earlier versions: without them, what runs keeps its name and goes on."""
 
 
@@ -39,7 +42,8 @@ ADDED: Mapping[str, object] = {"files": (), "again": False}
 class Places:
     """Where applications are found: `domain` of their hosts, how long old replicas may take to finish.
 
-    A release that fails within `proving_seconds` of its beginning is taken back.
+    A release that fails within `proving_seconds` of its beginning is taken back. `members` speaks with members of
+    clustered groups, `jobs` copies the volumes of those that were lost.
     """
 
     domain: str
@@ -47,6 +51,8 @@ class Places:
     patience: Patience = dataclasses.field(default_factory=Patience)
     proving_seconds: float = 30.0
     certificates: HostCertificates | None = None
+    members: Members | None = None
+    jobs: Jobs | None = None
 
 
 class Deployments(Passive):
@@ -61,7 +67,8 @@ class Deployments(Passive):
         self.authorities = authorities
         self.places = places
         self.routing = Routing(store, router, authorities.secrets, places.domain, places.certificates)
-        self.stages = Stages(store, places.patience)
+        self.stages = Stages(store, places.patience, self._digest)
+        self.groups = Groups(places.members, places.jobs, self._must_access, self._member_run)
         self.actions: dict[type[Action], Callable[..., Change[Deployment] | None]] = {
             steps.PinService: self._pin,
             steps.StartRun: self._start,
@@ -71,8 +78,11 @@ class Deployments(Passive):
             steps.RemoveRoute: self._remove_route,
             steps.RemoveRuns: self._remove_runs,
             steps.Fail: self._fail,
+            **self.groups.actions,
             StartStage: self.stages.start,
             FailStage: self._fail_stage,
+            Initialised: self.stages.initialised,
+            Upgraded: self.stages.upgraded,
             steps.ReplaceReplica: self._replace,
             steps.TakeBack: self._take_back,
         }
@@ -108,6 +118,7 @@ class Deployments(Passive):
             stages=self.stages.jobs(record),
             told=looked.told,
             last_lines=self.last_lines.of(access, runs, time.time(), self._teller(record)),
+            members=self.groups.look(access, record, runs),
         )
 
     def plan(self, record: Deployment, seen: steps.Seen) -> Sequence[Action]:
@@ -158,7 +169,7 @@ class Deployments(Passive):
             app = tx.applications.get(record.app_id)
             release = tx.releases.number(record.app_id, record.release)
         services = [service for service in release.spec.services if service.stage is Stage.RUN]
-        runs = runs_of(self.secrets, record, release, services)
+        runs = runs_of(self.secrets, record, release, expanded(services, record.scale))
         names = self.routing.names(app, record, services, runs)
         return steps.Wish(
             runs,
@@ -167,12 +178,25 @@ class Deployments(Passive):
             self.stages.wanted(record),
             self.places.proving_seconds,
             names.rules,
+            self.stages.after(record),
+            {service.name: service.group for service in services if service.group},
         )
 
     @property
     def secrets(self) -> Secrets:
         """Return what opens an application's config."""
         return self.authorities.secrets
+
+    def _member_run(self, record: Deployment, member: str) -> Run:
+        """Return a member's run as it is asked for; raises NotFound where the release has no such member."""
+        found = next((run for run in self.wish(record).runs if run.service.name == member), None)
+        if found is None:
+            raise errors.NotFound(f"the release has no member {member}")
+        return found
+
+    def _digest(self, record: Deployment, release: Release, name: str) -> str:
+        service = next(each for each in release.spec.services if each.name == name)
+        return runs_of(self.secrets, record, release, [service])[0].digest
 
     def _busy(self, routes: Mapping[str, Mapping[str, str]], runs: Sequence[RunSeen]) -> frozenset[str]:
         """Return replicas out of the route that still finish requests."""
@@ -211,10 +235,16 @@ class Deployments(Passive):
         return Change(switched, ("answered" if action.route else "routed", action.describe()))
 
     def _serve(self, record: Deployment, action: steps.Serve) -> Change[Deployment]:
+        follows = self.stages.upgrades(record, action.release)
+
         def tell_builds(tx: Transaction) -> None:
             tx.builds.nudge_unfinished(record.app_id)
+            if follows:
+                limit = self.places.proving_seconds + self.places.patience.stage_seconds
+                tx.deployments.postpone(record.id, within(limit))
 
         changed = aftercare.serve(record, action.release, time.time())
+        changed = dataclasses.replace(changed, upgrading=action.release if follows else 0)
         return Change(changed, ("serving", f"release {action.release} serves"), tell_builds)
 
     def _replace(self, record: Deployment, action: steps.ReplaceReplica) -> Change[Deployment]:
@@ -275,11 +305,16 @@ def runs_of(secrets: Secrets, of: Deployment, release: Release, services: Sequen
             of,
             release,
             service,
-            config if everywhere or service.name in configured else {},
+            config if everywhere or _origin(service) in configured else {},
             files_of(secrets, release, service),
         )
         for service in services
     )
+
+
+def _origin(service: Service) -> str:
+    """Return the name of the release's service: a group's for its members."""
+    return service.group.member_of or service.name if service.group else service.name
 
 
 def _run(
@@ -303,6 +338,6 @@ def _run(
         replicas=of.scale.get(service.name, service.replicas),
         environment=environment,
         digest=digest,
-        pin=of.pins.get(service.name) if service.mounts else None,
+        pin=of.pins.get(service.name) if service.mounts or service.group else None,
         files=files,
     )

@@ -16,6 +16,7 @@ import cotyledon
 
 from stackyard import assembly, conf
 from stackyard.drivers.routers.access import AccessLog
+from stackyard.drivers.workloads.members import SwarmMembers
 from stackyard.model import errors
 from stackyard.model.records import Lease, Record
 from stackyard.store.wake import Ear
@@ -40,7 +41,15 @@ def reconcilers(parts: assembly.Parts) -> list[Reconciler[Any, Any]]:
     options = parts.options
     apps, worker = options.apps, options.worker
     patience = Patience(apps.stage_seconds, apps.ready_seconds)
-    places = Places(apps.domain, apps.drain_seconds, patience, apps.proving_seconds, parts.certificates)
+    places = Places(
+        apps.domain,
+        apps.drain_seconds,
+        patience,
+        apps.proving_seconds,
+        parts.certificates,
+        SwarmMembers(),
+        parts.jobs,
+    )
     workshop = Workshop(parts.folder / "trees", apps.ready_seconds, apps.domain, parts.rebaser)
     nouns: list[Noun[Any, Any]] = [
         Deployments(parts.store, parts.workloads, parts.router, parts.authorities, places),

@@ -54,6 +54,10 @@ class NodeEngine:
         answer = self._call("POST", path, params=params, json=body, headers=headers, timeout=limits)
         return answer.json() if answer.content else None
 
+    def collect(self, path: str, body: object, seconds: float) -> bytes:
+        """Return all that a POST answers, as the engine frames it; raises NotFound, Conflict."""
+        return self._call("POST", path, json=body, timeout=(CONNECT_SECONDS, seconds)).content
+
     def unpack(self, container: str, archive: bytes) -> None:
         """Unpack a tar archive at the top of a container's file system; raises NotFound, GiveUp."""
         headers = {"Content-Type": "application/x-tar"}

@@ -117,6 +117,7 @@ def _labelled(name: str, labels: Mapping[str, str], replicas: int) -> RunSeen:
         release=int(labels.get(spec.RELEASE, "0")),
         digest=labels.get(spec.DIGEST, ""),
         replicas=replicas,
+        group=labels.get(spec.GROUP, ""),
     )
 
 

@@ -23,6 +23,8 @@ GRACE = "stackyard.grace"
 HEALTH = "stackyard.health"
 """What the platform itself asks of the service's port, in the words of `checks.Check`."""
 JOB = "stackyard.job"
+GROUP = "stackyard.group"
+"""The clustered group that a container is a member of."""
 FILES = "stackyard.files"
 """How many files it has: when it goes, what no other run uses of them goes too."""
 SWARM_SERVICE = "com.docker.swarm.service.name"
@@ -61,6 +63,8 @@ def labels(run: Run) -> dict[str, str]:
     }
     if run.files:
         told[FILES] = str(len(run.files))
+    if run.service.group:
+        told |= {GROUP: run.service.group.member_of}
     if run.service.port:
         told |= {PORT: str(run.service.port)} | network_check(run.service.healthcheck)
     return told
@@ -116,10 +120,15 @@ def service(
             "Resources": {"Limits": limits(run.service)},
             "RestartPolicy": {"Condition": "any", "Delay": nanoseconds(RESTART_SECONDS)},
             "Placement": placement(constraints),
-            "Networks": [{"Target": network_id, "Aliases": [run.service.name]}],
+            "Networks": [{"Target": network_id, "Aliases": aliases(run.service)}],
             "LogDriver": LOG_DRIVER,
         },
     }
+
+
+def aliases(asked: Service) -> list[str]:
+    """Return the names that others reach a service by: its own, and its group's where it is a member."""
+    return [asked.name, asked.group.member_of] if asked.group else [asked.name]
 
 
 def placement(constraints: Sequence[str]) -> dict[str, Any]:

@@ -7,16 +7,17 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from stackyard.model.applications import Deployment
+from stackyard.model.groups import Group, MemberSeen
 from stackyard.model.jobs import Job
 from stackyard.model.phase import ENDING, Phase
-from stackyard.model.plan import Action, Wait, restarts
+from stackyard.model.plan import Action, Wait, group_runs, members, restarts
 from stackyard.model.plan.routes import RemoveRoute, SwitchRoute, plan_dead, plan_rules
-from stackyard.model.plan.stages import ReleaseStage, plan_stages
+from stackyard.model.plan.runs import Fail, StartRun, StopRun, hopeless, lack, ready
+from stackyard.model.plan.stages import ReleaseStage, plan_after, plan_stage
 from stackyard.model.ports import Replica, Route, Run, RunSeen, Told
 
-__all__ = ["RemoveRoute", "SwitchRoute"]  # callers find them here with all other actions
+__all__ = ["Fail", "RemoveRoute", "StartRun", "StopRun", "SwitchRoute", "ready"]  # callers find them here with the rest
 
-CRASHES = 3
 LOOP_LOOK_SECONDS = 5.0
 CLEARED = -1
 """Value of `serving` that tells that runs, networks and volumes have been removed."""
@@ -30,7 +31,8 @@ class Seen:
     of replicas that still finish requests; `nodes` the names of nodes that can run something now, `kept` those that
     the cluster has or will have again: what their volumes hold is not lost while they are down or being replaced.
     `stages` has the jobs of the release stage by service, `told` what the router was told of each host,
-    `last_lines`, by name of a run that keeps restarting, the last that its newest ended replica wrote.
+    `last_lines`, by name of a run that keeps restarting, the last that its newest ended replica wrote. `members` has
+    what members say, by group, where not all of a group are ready.
     """
 
     runs: tuple[RunSeen, ...] = ()
@@ -42,6 +44,7 @@ class Seen:
     stages: Mapping[str, Job] = dataclasses.field(default_factory=dict)
     last_lines: Mapping[str, str] = dataclasses.field(default_factory=dict)
     told: Mapping[str, Told] = dataclasses.field(default_factory=dict)
+    members: Mapping[str, Mapping[str, MemberSeen]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Wish:
 
     `rules` say how hosts are answered for, those too that no service of the release has.
     For `proving_seconds` after it began to serve, a release whose replicas keep failing is taken back.
+    `stages` come before anything else of the release is started, those of `after` once it alone serves.
+    `groups` says how groups are treated, by service; their members are runs like others.
     """
 
     runs: tuple[Run, ...] = ()
@@ -58,6 +63,8 @@ class Wish:
     stages: tuple[ReleaseStage, ...] = ()
     proving_seconds: float = 30
     rules: Mapping[str, Route] = dataclasses.field(default_factory=dict)
+    after: tuple[ReleaseStage, ...] = ()
+    groups: Mapping[str, Group] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,32 +82,10 @@ class PinService(Action):
 
 
 @dataclasses.dataclass(frozen=True)
-class StartRun(Action):
-    """Start a run, or bring it to the number of replicas asked for."""
-
-    run: Run
-
-    def describe(self) -> str:
-        """Return which."""
-        return f"starting {self.run.service.name} × {self.run.replicas}"
-
-
-@dataclasses.dataclass(frozen=True)
 class Serve(Action):
     """Record that the release asked for is the one that serves."""
 
     release: int
-
-
-@dataclasses.dataclass(frozen=True)
-class StopRun(Action):
-    """Stop a run; its volumes stay."""
-
-    run: RunSeen
-
-    def describe(self) -> str:
-        """Return which."""
-        return f"stopping {self.run.service} of release {self.run.release}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,15 +118,6 @@ class RemoveRuns(Action):
     """Remove all runs, networks and volumes of the application."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Fail(Action):
-    """The new run will not become ready; say why."""
-
-    run: str
-    service: str
-    reason: str
-
-
 def plan_deployment(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
     """Return what is left to do for the deployment."""
     if deployment.phase in ENDING:
@@ -155,6 +131,7 @@ def plan_deployment(deployment: Deployment, wish: Wish, seen: Seen) -> list[Acti
         or _plan_routes(wish, seen)
         or _plan_serving(deployment)
         or _plan_old(deployment, wish, seen)
+        or _plan_after(deployment, wish, seen)
         or _plan_loops(deployment, wish, seen)
     )
 
@@ -235,27 +212,44 @@ def _plan_pins(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
     for run in wish.runs:
         service = run.service
         pinned = deployment.pins.get(service.name)
-        if service.mounts and pinned not in seen.kept:
-            taken = [deployment.pins.get(other.service.name) for other in wish.runs]
-            node = min(seen.nodes, key=lambda name: (taken.count(name), name))
-            return [PinService(service.name, node, lost=pinned)]
+        if (service.mounts or service.group) and pinned not in seen.kept:
+            refusal = group_runs.refusal(run, wish.runs, wish.groups, seen.nodes)
+            node = members.node_for(run, wish.runs, deployment.pins, seen.nodes)
+            return refusal or [PinService(service.name, node, lost=pinned)]
     return []
 
 
 def _plan_stages(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
-    """Let the release stage end before anything new starts, but for what it needs itself."""
-    if not wish.stages:
-        return []
-    needed = {name for stage in wish.stages for name in stage.needs}
-    first = tuple(run for run in wish.runs if run.service.name in needed)
-    before = _plan_runs(deployment, dataclasses.replace(wish, runs=first), seen) if first else []
-    return before or plan_stages(wish.stages, seen.stages)
+    """Let each stage end before anything new starts, but for what it needs itself."""
+    for stage in wish.stages:
+        first = tuple(run for run in wish.runs if members.service_of(run) in stage.needs)
+        left = _plan_runs(deployment, dataclasses.replace(wish, runs=first), seen) or plan_stage(
+            stage, seen.stages.get(stage.service), done_before=stage.service in deployment.initialised
+        )
+        if left:
+            return left
+    return []
+
+
+def _plan_after(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
+    """Let what follows on an upgrade wait until the release will not be taken back any more."""
+    if wish.after and proving(deployment, wish, seen.now):
+        return [
+            Wait(f"release {deployment.serving} proves itself before {wish.after[0].service} follows", 2.0, nudged=True)
+        ]
+    return plan_after(wish.after, seen.stages)
 
 
 def _plan_runs(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
     """Bring every wanted run to its replicas, one after the other as they depend on each other."""
     by_name = {run.name: run for run in seen.runs}
     for run in wish.runs:
+        group = members.group_of(run)
+        if group:
+            left = group_runs.plan_group(deployment, _group(group, wish, seen), seen.now)
+            if left:
+                return left
+            continue
         there = by_name.get(run.name)
         if there is None:
             return _plan_start(run, seen)
@@ -265,6 +259,13 @@ def _plan_runs(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
         if waiting:
             return waiting
     return []
+
+
+def _group(name: str, wish: Wish, seen: Seen) -> group_runs.GroupRuns:
+    """Return a group as it shall run and as it does."""
+    wanted = tuple(run for run in wish.runs if members.group_of(run) == name)
+    there = tuple(run for run in seen.runs if run.group == name)
+    return group_runs.GroupRuns(name, wish.groups.get(name, Group()), wanted, there, seen.members.get(name, {}))
 
 
 def _plan_start(run: Run, seen: Seen) -> list[Action]:
@@ -278,35 +279,13 @@ def _plan_ready(deployment: Deployment, run: Run, there: RunSeen, seen: Seen) ->
         return []
     # What serves already is left to the engine's own restarts; only a new run is judged.
     if run.release != deployment.serving:
-        failed = _hopeless(there)
+        failed = hopeless(there)
         if failed:
             return [Fail(there.name, there.service, failed)]
     loop = restarts.loop(there, seen.now, seen.last_lines.get(there.name, ""))
     if loop:
         return [Wait(f"{there.service} is {loop}", LOOP_LOOK_SECONDS, nudged=deployment.phase is Phase.READY)]
-    return [Wait(f"waiting for {there.service}: {len(ready(there))} of {run.replicas} ready{_lack(there)}")]
-
-
-def _lack(run: RunSeen) -> str:
-    """Return what a replica says that it waits for, in brackets."""
-    said = next((task.reason for task in run.tasks if task.state in ("pending", "starting") and task.reason), "")
-    return f" ({said})" if said else ""
-
-
-def _hopeless(run: RunSeen) -> str:
-    """Return why a run will not become ready, or nothing while there is hope."""
-    exited = [task for task in run.tasks if task.state == "exited"]
-    unhealthy = [task for task in run.tasks if task.state == "unhealthy"]
-    if len(exited) >= CRASHES or len({task.slot for task in exited}) > run.replicas:
-        return f"{run.service} keeps stopping: {exited[0].reason}"
-    if unhealthy:
-        return f"{run.service} is unhealthy: {unhealthy[0].reason or 'its health check fails'}"
-    return ""
-
-
-def ready(run: RunSeen) -> list[Replica]:
-    """Return the replicas that can take requests."""
-    return [task for task in run.tasks if task.state == "running"]
+    return [Wait(f"waiting for {there.service}: {len(ready(there))} of {run.replicas} ready{lack(there)}")]
 
 
 def _plan_routes(wish: Wish, seen: Seen) -> list[Action]:

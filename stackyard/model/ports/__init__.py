@@ -11,6 +11,7 @@ from __future__ import annotations
 from stackyard.model.ports.builders import Builder, BuildRequest
 from stackyard.model.ports.certificates import Authority, Certificates, Secrets, TLSPair
 from stackyard.model.ports.engines import ClusterAccess, Engine, Look, Member, NodeAccess
+from stackyard.model.ports.groups import Members
 from stackyard.model.ports.jobs import Jobs, JobSeen, JobSpec, Stream
 from stackyard.model.ports.logs import LogKeeper, LogStore
 from stackyard.model.ports.machines import Machine, Machines, MachineSpec
@@ -39,6 +40,7 @@ __all__ = [
     "MachineSpec",
     "Machines",
     "Member",
+    "Members",
     "NodeAccess",
     "Pushed",
     "Rebased",

@@ -59,7 +59,10 @@ class Replica:
 
 @dataclasses.dataclass(frozen=True)
 class RunSeen:
-    """A run as the engine has it, with its living replicas and the newest failed ones."""
+    """A run as the engine has it, with its living replicas and the newest failed ones.
+
+    `group` is the name of the clustered group that it is a member of.
+    """
 
     name: str
     app_id: str
@@ -68,6 +71,7 @@ class RunSeen:
     digest: str
     replicas: int
     tasks: tuple[Replica, ...] = ()
+    group: str = ""
 
 
 @runtime_checkable
