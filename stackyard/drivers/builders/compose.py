@@ -17,6 +17,7 @@ from stackyard.drivers.builders import (
     configs,
     dependencies,
     documents,
+    groups,
     quantities,
     schema,
     stages,
@@ -55,7 +56,9 @@ def parse(text: str, read: ReadFile) -> AppSpec:
     configs.check(services.values(), files)
     _check_references(services, volumes)
     order = dependencies.in_order({name: service.depends_on for name, service in services.items()})
-    return AppSpec(tuple(services[name] for name in order), volumes, _notes(document), files)
+    return AppSpec(
+        tuple(services[name] for name in order), volumes, (*_notes(document), *groups.notes(services.values())), files
+    )
 
 
 class _Reader:
@@ -81,7 +84,8 @@ class _Reader:
         build = self._build()
         own = self.asked.get("x-stackyard") or {}
         stage, schedule = stages.stage(own, self.name)
-        port = target_port(self.asked.get("ports", []), self._at("ports"))
+        group = groups.group(own, self.name)
+        port = target_port(self.asked.get("ports", []), self._at("ports")) if group is None else None
         return Service(
             name=self.name,
             image=None if build else self._image(),
@@ -108,6 +112,7 @@ class _Reader:
             ),
             files=configs.mounts(self.asked, f"service {self.name!r}"),
             again=stages.again(own, stage, self.name),
+            group=group,
         )
 
     def _at(self, key: str) -> str:
@@ -271,6 +276,7 @@ def _check_networks(document: dict[str, Any]) -> None:
 
 def _check_references(services: Mapping[str, Service], volumes: tuple[str, ...]) -> None:
     stages.check(services)
+    groups.check(services)
     for service in services.values():
         for name in service.depends_on:
             if name not in services:
@@ -302,6 +308,10 @@ def _notes(document: dict[str, Any]) -> tuple[str, ...]:
             notes.append(f"service {name!r}: 'restart: no' has no effect; services are always restarted")
         if asked.get("ports") and {"stage", "cron"} & (asked.get("x-stackyard") or {}).keys():
             notes.append(f"service {name!r}: its ports have no effect, since it does not go on running")
+        if asked.get("ports") and "group" in (asked.get("x-stackyard") or {}):
+            notes.append(
+                f"service {name!r}: its ports have no effect, since it is a group, which is reached by its name"
+            )
         if asked.get("build") and asked.get("image"):
             notes.append(f"service {name!r}: 'image' has no effect beside 'build'")
     return tuple(notes)
