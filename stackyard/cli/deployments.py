@@ -111,6 +111,7 @@ def config(app: str, words: tuple[str, ...], secret: bool, environment: str | No
     """Show, set and unset an application's configuration, which it gets as environment variables.
 
     `set K` without a value takes it from this shell's environment, so that it shows in no list of processes.
+    Whole files are handled by `config file set|unset|list|diff|show`.
     """
     session = Session(SERVICE)
     path = f"/apps/{quote(app)}/config"

@@ -76,9 +76,9 @@ class Session:
         """Change parts of what is at `path`."""
         return self._json("PATCH", with_query(path, query), document)
 
-    def delete(self, path: str) -> None:
-        """Ask for what is at `path` to go."""
-        self._json("DELETE", path)
+    def delete(self, path: str) -> Any:
+        """Ask for what is at `path` to go; return the decoded answer, if there is one."""
+        return self._json("DELETE", path)
 
     def upload(self, path: str, body: BinaryIO, content_type: str) -> Any:
         """Send a file, as a stream, and return the decoded JSON answer."""

@@ -14,6 +14,7 @@ from stackyard.intents.builds import Builds
 from stackyard.intents.clusters import Clusters
 from stackyard.intents.deployments import Deployments
 from stackyard.intents.domains import Domains
+from stackyard.intents.files import Files
 from stackyard.intents.jobs import Jobs
 from stackyard.intents.maintenance import MaintenancePages
 from stackyard.intents.nodegroups import NodeGroups
@@ -46,6 +47,7 @@ class Intents:
     releases: Releases
     deployments: Deployments
     jobs: Jobs
+    files: Files
 
     @classmethod
     def of(cls, store: Store, secrets: Secrets, rules: Rules) -> Intents:
@@ -64,4 +66,5 @@ class Intents:
             releases=Releases(store, secrets, rules),
             deployments=Deployments(store),
             jobs=Jobs(store, rules),
+            files=Files(store, secrets, rules),
         )

@@ -10,11 +10,11 @@ from stackyard.intents.applications import nothing_yet
 from stackyard.intents.deployments import environment_of
 from stackyard.intents.rules import Rules, living, within
 from stackyard.model import errors
-from stackyard.model.applications import PRODUCTION, Application, Release, Service
+from stackyard.model.applications import PRODUCTION, Application, Deployment, Release, Service, Stage
 from stackyard.model.jobs import Job, Kind
 from stackyard.model.phase import Phase, Trigger
 from stackyard.model.records import Caller, new_id
-from stackyard.store import Store
+from stackyard.store import Store, Transaction
 
 UNFINISHED = 20
 """So many one-off commands of an application may be under way."""
@@ -79,6 +79,42 @@ class Jobs:
                 deadline=within(self.rules.job_seconds),
             )
             return tx.jobs.insert(job)
+
+    def check(self, caller: Caller, ident: str, environment: str = PRODUCTION) -> Sequence[Job]:
+        """Write a job for each service of stage check of the release that serves; raises Conflict, BadInput."""
+        with self.store.transaction() as tx:
+            app = living(tx, caller, ident)
+            deployment = environment_of(tx, app, environment)
+            if deployment.serving < 1:
+                raise errors.Conflict(nothing_yet(app, deployment))
+            under_way = [job for job in tx.jobs.unfinished(app.id) if job.kind is Kind.CHECK]
+            if len(under_way) >= UNFINISHED:
+                raise errors.Conflict(
+                    f"{len(under_way)} checks of {app.name} are under way; wait until they have ended"
+                )
+            release = tx.releases.number(app.id, deployment.serving)
+            checks = [service.name for service in release.spec.services if service.stage is Stage.CHECK]
+            if not checks:
+                raise errors.BadInput(
+                    f"release {release.number} of {app.name} has no checks; a check is a service that says"
+                    " 'x-stackyard: {stage: check}'"
+                )
+            return [tx.jobs.insert(self._check(tx, deployment, service)) for service in checks]
+
+    def _check(self, tx: Transaction, of: Deployment, service: str) -> Job:
+        return Job(
+            id=new_id(),
+            project_id=of.project_id,
+            name=f"{service} of release {of.serving}",
+            app_id=of.app_id,
+            number=tx.jobs.next_number(of.app_id),
+            deployment_id=of.id,
+            environment=of.environment,
+            kind=Kind.CHECK,
+            release=of.serving,
+            service=service,
+            deadline=within(self.rules.check_seconds),
+        )
 
     def stop(self, job: Job, reason: str) -> None:
         """Ask for a job to end; one that has ended stays as it is."""

@@ -132,6 +132,16 @@ class Releases:
             tx.deployments.change(deployment, Trigger.CHANGE, message, **fields)
             return None
 
+    def lay(self, tx: Transaction, of: Deployment, overlays: str | None, summary: str) -> Release | None:
+        """Give an environment other overlays of its files; return the new release, None when none has been made yet."""
+        release = current(tx, of)
+        if release:
+            return self._add(tx, of, release, summary, overlays=overlays)
+        if of.phase in ENDING:
+            raise errors.Conflict(f"environment {of.environment} is being removed")
+        tx.deployments.change(of, Trigger.CHANGE, summary, overlays=overlays)
+        return None
+
     def _promote(self, tx: Transaction, to: Deployment, old: Release) -> Release:
         summary = f"promote release {old.number} of {old.environment}"
         kept: dict[str, Any] = {"config": to.config, "secret_keys": to.secret_keys, "overlays": to.overlays}

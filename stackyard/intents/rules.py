@@ -41,6 +41,7 @@ class Rules:
     ready_seconds: int = 60
     domain: str = "localhost"
     job_seconds: int = 86400
+    check_seconds: int = 600
 
     @classmethod
     def read(cls, conf: cfg.ConfigOpts) -> Rules:
@@ -52,6 +53,7 @@ class Rules:
             ready_seconds=conf.apps.ready_seconds,
             domain=conf.apps.domain,
             job_seconds=conf.apps.job_seconds,
+            check_seconds=conf.apps.stage_seconds,
             offers=Offers(
                 images=offers.images(conf.machines.images),
                 flavors=offers.flavors(conf.machines.flavors),

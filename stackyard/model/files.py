@@ -8,7 +8,12 @@ config and `$$` for a dollar sign. Values are put in only when a run is made; no
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stackyard.model.ports import Secrets
 
 READABLE = 0o444
 MAX_FILE = 256 * 1024
@@ -60,6 +65,17 @@ class Overlay:
     def place(self) -> tuple[str, str, str]:
         """Return what there is one overlay of at most."""
         return (self.file, self.service, self.node)
+
+
+def opened(secrets: Secrets, sealed: str | None) -> tuple[Overlay, ...]:
+    """Return the overlays that were sealed as one text."""
+    return tuple(Overlay(**fields) for fields in json.loads(secrets.open(sealed))) if sealed else ()
+
+
+def sealed(secrets: Secrets, overlays: Sequence[Overlay]) -> str | None:
+    """Return overlays as one sealed text, None for none."""
+    kept = [dataclasses.asdict(each) for each in sorted(overlays, key=lambda each: each.place)]
+    return secrets.seal(json.dumps(kept)) if kept else None
 
 
 @dataclasses.dataclass(frozen=True)

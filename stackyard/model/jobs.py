@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs: commands of an application that run once: its release stage, what a schedule asks for, `stackyard run`."""
+"""Jobs: commands of an application that run once: its stages, what a schedule asks for, `stackyard run` and `check`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,17 @@ OUTPUTS = 5
 class Kind(enum.StrEnum):
     """Who asks for a job."""
 
+    INIT = "init"
+    PRE_UPGRADE = "pre_upgrade"
     RELEASE = "release"
+    POST_UPGRADE = "post_upgrade"
+    CHECK = "check"
     CRON = "cron"
     RUN = "run"
+
+
+STAGES = frozenset({Kind.INIT, Kind.PRE_UPGRADE, Kind.RELEASE, Kind.POST_UPGRADE})
+"""Those that a deployment waits for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +72,7 @@ class Job(Record):
 
 
 def stage_id(deployment_id: str, release: int, service: str) -> str:
-    """Return the id of the job that is a service's release stage: the same each time, so that it is made once."""
+    """Return the id of the job that is a service's stage: the same each time, so that it is made once."""
     return str(uuid.uuid5(_NAMES, f"{deployment_id}/{release}/{service}"))
 
 

@@ -243,6 +243,7 @@ class Builds(Passive):
             environment=record.environment,
             config=deployment.config,
             secret_keys=deployment.secret_keys,
+            overlays=deployment.overlays,
             build_id=record.id,
             revision=record.observed.revision,
             summary=summary or f"push {record.number}",

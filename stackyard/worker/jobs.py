@@ -13,7 +13,7 @@ from stackyard.model import errors
 from stackyard.model import ports as port
 from stackyard.model.applications import Deployment, Release, Service
 from stackyard.model.clusters import MASTER, Cluster
-from stackyard.model.jobs import OUTPUTS, Job, JobObserved, Kind
+from stackyard.model.jobs import OUTPUTS, STAGES, Job, JobObserved, Kind
 from stackyard.model.masking import mask
 from stackyard.model.phase import ENDING, IN_PROGRESS, Phase
 from stackyard.model.plan import Action
@@ -111,7 +111,7 @@ class Jobs(Passive):
         """Return what is to be written with a job's end."""
         with self.store.reading() as tx:
             release = tx.releases.number(record.app_id, record.release)
-        if record.kind is Kind.RELEASE:
+        if record.kind in STAGES:
             self._tell_push(record, release, words)
 
         def also(tx: Transaction) -> None:
@@ -119,19 +119,19 @@ class Jobs(Passive):
             if record.kind is Kind.CRON and words.startswith("failed"):
                 told = f"{record.name} UTC (job {record.number}) {words}"
                 tx.deployments.note(tx.deployments.get(record.deployment_id), "job_failed", told)
-            if record.kind is Kind.RELEASE:
+            if record.kind in STAGES:
                 stages.ended(tx, record, release, self.patience.ready_seconds)
 
         return also
 
     def _tell_push(self, record: Job, release: Release, words: str) -> None:
-        """Show what a release stage wrote to who pushes."""
+        """Show what a stage wrote to who pushes."""
         if not release.build_id or release.environment != record.environment:
             return
         said = self._tail(record, release, TOLD_LINES)
         with BuildLog(self.store, release.build_id) as log:
             log("".join(f"{record.service}: {line}\n" for line in said.splitlines()))
-            log(f"release stage {record.service} {words}\n")
+            log(f"{record.kind} stage {record.service} {words}\n")
 
     def _place(self, record: Job, action: steps.PlaceJob) -> Change[Job]:
         return Change(_with(record, node=action.node))

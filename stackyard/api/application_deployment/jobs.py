@@ -50,6 +50,12 @@ def create(call: Call) -> Reply:
     return Reply(202, view(call, job))
 
 
+def check(call: Call) -> Reply:
+    """Run the checks of the release that serves."""
+    made = call.services.intents.jobs.check(call.caller, call.target.id, environments.chosen(call))
+    return Reply(202, [view(call, job) for job in made])
+
+
 def show(call: Call) -> Reply:
     """Show a job."""
     return Reply(data=view(call, _job(call)))

@@ -7,6 +7,7 @@ from stackyard.api.application_deployment import (
     apps,
     domains,
     environments,
+    files,
     git,
     jobs,
     language_packs,
@@ -75,6 +76,7 @@ def fault(what: Fault) -> Reply:
 APPS, APP = "/v1/apps", "/v1/apps/{app}"
 WORKFLOWS, WORKFLOW = f"{APP}/workflows", f"{APP}/workflows/{{workflow}}"
 CONFIG = f"{APP}/config"
+FILES, FILE = f"{APP}/files", f"{APP}/files/{{name}}"
 ENVIRONMENTS, ENVIRONMENT = f"{APP}/environments", f"{APP}/environments/{{environment}}"
 DOMAINS, DOMAIN = f"{APP}/domains", f"{APP}/domains/{{host}}"
 MAINTENANCE = f"{APP}/maintenance"
@@ -96,6 +98,11 @@ ROUTES: tuple[Route, ...] = (
     Route("PUT", f"{APP}/scale", apps.scale, "scale_app", _APP, schemas.SCALE, JSON, query=environments.QUERY),
     Route("GET", CONFIG, apps.config, "show_app_config", _APP, query=environments.QUERY),
     Route("PATCH", CONFIG, apps.configure, "update_app_config", _APP, schemas.CONFIG, JSON, query=environments.QUERY),
+    Route("GET", FILES, files.index, "show_app_config", _APP, query=environments.QUERY),
+    Route("GET", FILE, files.show, "show_app_config", _APP, query=files.QUERY),
+    Route("PUT", FILE, files.put, "update_app_config", _APP, schemas.FILE, JSON, query=files.QUERY),
+    Route("DELETE", FILE, files.delete, "update_app_config", _APP, query=files.QUERY),
+    Route("POST", f"{FILE}/diff", files.diff, "update_app_config", _APP, schemas.FILE_DIFF, JSON, query=files.QUERY),
     Route("GET", ENVIRONMENTS, environments.index, "show_app", _APP),
     Route("POST", ENVIRONMENTS, environments.create, "update_app", _APP, schemas.NEW_ENVIRONMENT, JSON),
     Route("GET", ENVIRONMENT, environments.show, "show_app", _APP),
@@ -120,6 +127,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{APP}/releases", releases.index, "get_releases", _APP, query=environments.QUERY),
     Route("GET", JOBS, jobs.index, "get_jobs", _APP, query=environments.QUERY),
     Route("POST", JOBS, jobs.create, "create_job", _APP, schemas.JOB, JSON, query=environments.QUERY),
+    Route("POST", f"{APP}/checks", jobs.check, "create_job", _APP, query=environments.QUERY),
     Route("GET", JOB, jobs.show, "get_jobs", _APP),
     Route("DELETE", JOB, jobs.stop, "stop_job", _APP),
     Route("GET", f"{JOB}/attach", jobs.attach, "create_job", _APP),

@@ -78,6 +78,10 @@ CONFIG: Schema = {
     },
 }
 
+_FILE: Schema = {"type": "string", "minLength": 1, "maxLength": 262144}
+FILE = _object({"content": _FILE}, "content")
+FILE_DIFF = _object({"content": {**_FILE, "type": ["string", "null"]}}, "content")
+
 JOB = _object(
     {
         "command": {

@@ -13,19 +13,8 @@ from collections.abc import Mapping, Sequence
 from stackyard.drivers.files import ini, templates
 from stackyard.model import errors
 from stackyard.model.applications import AppSpec, Release, Service
-from stackyard.model.files import MAX_FILE, File, FileMount, Overlay, RunFile
+from stackyard.model.files import MAX_FILE, File, FileMount, Overlay, RunFile, opened
 from stackyard.model.ports import Secrets
-
-
-def opened(secrets: Secrets, sealed: str | None) -> tuple[Overlay, ...]:
-    """Return the overlays that were sealed as one text."""
-    return tuple(Overlay(**fields) for fields in json.loads(secrets.open(sealed))) if sealed else ()
-
-
-def sealed(secrets: Secrets, overlays: Sequence[Overlay]) -> str | None:
-    """Return overlays as one sealed text, None for none."""
-    kept = [dataclasses.asdict(each) for each in sorted(overlays, key=lambda each: each.place)]
-    return secrets.seal(json.dumps(kept)) if kept else None
 
 
 def with_sealed(secrets: Secrets, spec: AppSpec) -> AppSpec:

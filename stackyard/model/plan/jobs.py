@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from stackyard.model.jobs import Job, Kind
+from stackyard.model.jobs import STAGES, Job
 from stackyard.model.phase import ENDING, Phase
 from stackyard.model.plan import Action, Wait
 from stackyard.model.ports import JobSeen
@@ -103,8 +103,8 @@ def _plan_container(job: Job, container: JobSeen | None, seen: Seen) -> list[Act
     if container.state == "created":
         return _plan_created(job, seen)
     if container.state == "running":
-        # What may take hours keeps no thread of the worker; whoever waits for a release stage wants to know at once.
-        slow = job.kind is not Kind.RELEASE
+        # What may take hours keeps no thread of the worker; whoever waits for a stage wants to know at once.
+        slow = job.kind not in STAGES
         return [StopJob()] if job.stop else [Wait(f"{job.label} runs", 1.0 if slow else 0.2, nudged=slow)]
     return _plan_ended(job, container)
 
