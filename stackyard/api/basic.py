@@ -42,7 +42,8 @@ REALM = (
     'Basic realm="Stackyard: Keystone user and password, or user token and a token", charset="UTF-8"',
 )
 _PATH = re.compile(
-    r"/application-deployment(?:/v1)?/apps/([^/]+)/git(?:/info/refs|/git-receive-pack|/git-upload-pack)/?"
+    r"/application-deployment(?:/v1)?/apps/([^/]+)(?:/environments/[^/]+(?:/branches/[^/]+)?)?"
+    r"/git(?:/info/refs|/git-receive-pack|/git-upload-pack)/?"
 )
 
 

@@ -21,33 +21,52 @@ from stackyard.cli import output
 from stackyard.cli.push import SERVICE, find_or_create
 from stackyard.cli.session import Session, quote
 from stackyard.model import errors
+from stackyard.model.applications import PRODUCTION
 
 TOKEN_USER = "token"  # noqa: S105
 
 
 @click.command("git-remote")
 @click.argument("app")
-@click.option("--name", default="stackyard", show_default=True, help="What the remote shall be called.")
+@click.option("--name", help="What the remote shall be called. Default: stackyard, or the environment's name.")
+@click.option("--branch", help="The branch that deploys, the only one to be pushed. Default: main or master.")
+@output.env_option
 @click.option("--cluster", help="Cluster for an application made now. Default: the project's only one.")
 @output.json_option
-def git_remote(app: str, name: str, cluster: str | None, as_json: bool) -> None:
-    """Set this git repository up for 'git push stackyard main'.
+def git_remote(app: str, cluster: str | None, as_json: bool, **place: str | None) -> None:
+    """Set this git repository up for 'git push stackyard main', or 'git push staging main' with --env staging.
 
     The application is made when it is absent. Run it again after a change of clouds.yaml.
     """
     _git("rev-parse", "--git-dir")
+    environment, branch = place["environment"], place["branch"]
+    name = place["name"] or environment or "stackyard"
     session = Session(SERVICE)
     known, _ = find_or_create(session, app, cluster)
-    url = f"{session.endpoint}/apps/{quote(known['name'])}/git"
+    url = session.endpoint + _path(session, known["name"], environment, branch)
     verb = "set-url" if name in _git("remote").split() else "add"
     _git("remote", verb, name, url)
     for key, value in _settings(session, url):
         _git("config", "--local", "--replace-all", key, value)
     _helpers(_origin(url))
     if as_json:
-        output.print_json({"app": known["name"], "remote": name, "url": url})
+        told = {"environment": environment or PRODUCTION, "branch": branch}
+        output.print_json({"app": known["name"], **told, "remote": name, "url": url})
     else:
-        click.echo(f"remote {name} is {url}\nnow: git push {name} main")
+        click.echo(f"remote {name} is {url}\nnow: git push {name} {branch or 'main'}")
+
+
+def _path(session: Session, app: str, environment: str | None, branch: str | None) -> str:
+    """Return where an environment is pushed to; raises NotFound where the application has no such one."""
+    path = f"/apps/{quote(app)}"
+    if environment or branch:
+        path += f"/environments/{quote(environment or PRODUCTION)}"
+        session.get(path)
+    if branch:
+        _git("check-ref-format", "--branch", branch)
+        # Servers and proxies take an encoded slash for a plain one; `~` is in no name of a branch.
+        path += f"/branches/{quote(branch.replace('/', '~'))}"
+    return f"{path}/git"
 
 
 def _settings(session: Session, url: str) -> list[tuple[str, str]]:

@@ -48,7 +48,7 @@ def name(case: tuple[Family, Route]) -> str:
 def path(family: Family, route: Route, **names: str) -> str:
     filled = {"template": "t-one", "cluster": "one", "nodegroup": "default-worker", "app": "shop", "workflow": "1"}
     more = {"pack": "python", "project": "id-demo", "resource": "Cluster", "federation": "none", "digest": "0" * 64}
-    others = {"environment": "production", "host": "www.example.org", "job": "1"}
+    others = {"environment": "production", "host": "www.example.org", "job": "1", "branch": "main"}
     return family.prefix + route.path.format(**{**filled, **more, **others, **names})
 
 

@@ -135,11 +135,17 @@ def release_of(world: World, build: Build, number: int) -> None:
     """Let the build's release serve."""
     spec = AppSpec((Service("web", image="registry/id-demo/shop/web@sha256:12ab", port=8000),))
     release = Release(
-        project_id=build.project_id, app_id=build.app_id, number=number, spec=spec, build_id=build.id, summary="push"
+        project_id=build.project_id,
+        app_id=build.app_id,
+        number=number,
+        spec=spec,
+        environment=build.environment,
+        build_id=build.id,
+        summary="push",
     )
     with world.store.transaction() as tx:
         tx.releases.insert(release)
-        deployment = tx.deployments.of(build.app_id)
+        deployment = tx.deployments.of(build.app_id, build.environment)
         assert deployment
         tx.deployments.change(deployment, Trigger.CHANGE, "release", release=number)
     world.reach("deployments", deployment.id, serving=number)
@@ -225,6 +231,66 @@ def test_other_branches_and_tags_are_stored(url: str, tree: pathlib.Path, worker
     git(tree, "clone", "-q", "-b", "wip", signed(url), str(copy))
     assert (copy / "app.py").read_text() == "print(1)\n"
     assert run(tree, "push", signed(url), ":wip").returncode == 0, "what is only stored can be deleted"
+
+
+@pytest.fixture
+def staging(full: World, url: str) -> str:
+    """The address of an environment's repository."""
+    made = full.call("POST", "/application-deployment/v1/apps/shop/environments", {"name": "staging"})
+    assert made.status_code == 201, made.text
+    return url.removesuffix("/git") + "/environments/staging/git"
+
+
+def test_an_environment_is_pushed_to_as_well_as_production(
+    url: str, staging: str, tree: pathlib.Path, worker: Worker
+) -> None:
+    done = run(tree, "push", signed(staging), "main")
+    assert done.returncode == 0, done.stderr
+    assert "of main for staging" in done.stderr
+    assert "URL: http://staging--shop.demo." in done.stderr
+    done = run(tree, "push", signed(url), "main")
+    assert "URL: http://shop.demo." in done.stderr
+    assert [build.environment for build in worker.seen] == ["staging", "production"]
+    head = git(tree, "rev-parse", "HEAD")
+    commit(tree, "app.py", "print(2)\n")
+    assert run(tree, "push", signed(url), "main").returncode == 0
+    assert git(tree, "ls-remote", signed(staging), "refs/heads/main").split()[0] == head
+    assert "nothing changed" in run(tree, "push", signed(staging), f"{head}:refs/heads/master").stderr
+
+
+def test_a_remote_of_an_environment_takes_what_deploys_only(
+    full: World, staging: str, tree: pathlib.Path, worker: Worker
+) -> None:
+    done = run(tree, "push", signed(staging), "main:wip")
+    assert done.returncode == 1
+    assert "wip can't be pushed here: staging is deployed from main or master" in done.stderr
+    assert "git push REMOTE wip:main" in done.stderr
+    git(tree, "tag", "v1")
+    assert "can't be pushed here" in run(tree, "push", signed(staging), "v1").stderr
+    branch = staging.removesuffix("/git") + "/branches/feature~x/git"
+    done = run(tree, "push", signed(branch), "main")
+    assert "main can't be pushed here: staging is deployed from feature/x;" in done.stderr
+    assert worker.seen == []
+    done = run(tree, "push", signed(branch), "main:feature/x")
+    assert done.returncode == 0, done.stderr
+    assert [build.environment for build in worker.seen] == ["staging"]
+
+
+def test_an_environment_that_goes_takes_its_repository_along(
+    full: World, staging: str, tree: pathlib.Path, worker: Worker
+) -> None:
+    assert run(tree, "push", signed(staging), "main").returncode == 0
+    assert "main" in git(tree, "ls-remote", signed(staging))
+    with full.store.reading() as tx:
+        gone = next(each for each in tx.deployments.list() if each.environment == "staging")
+    repositories = pathlib.Path(full.conf.state_dir) / "repositories"
+    assert list(repositories.glob(f"*{gone.id}.git"))
+    full.call("DELETE", "/application-deployment/v1/apps/shop/environments/staging")
+    assert not list(repositories.glob(f"*{gone.id}.git"))
+    nowhere = staging.replace("staging", "elsewhere")
+    done = run(tree, "ls-remote", signed(nowhere))
+    assert done.returncode != 0
+    assert "not found" in done.stderr
 
 
 @pytest.mark.parametrize(

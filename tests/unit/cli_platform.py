@@ -183,6 +183,11 @@ def applications(app: flask.Blueprint, platform: Platform) -> None:
         found = find(platform, ident)
         return found or fault(404, f"there is no application '{ident}'")
 
+    @app.get(f"{APPS}/apps/<ident>/environments/<name>")
+    def environment(ident: str, name: str) -> Any:
+        known = {"production", "staging"}
+        return {"name": name} if name in known else fault(404, f"application {ident} has no environment '{name}'")
+
     @app.delete(f"{APPS}/apps/<ident>")
     def delete(ident: str) -> Any:
         del platform.apps[find(platform, ident)["name"]]

@@ -55,6 +55,18 @@ class TestRemote:
         assert len(helpers) == 2
         assert helpers[1].endswith("git-credential --cloud stackyard")
 
+    def test_of_an_environment_and_a_branch(self, run: Run, platform: Platform, repository: pathlib.Path) -> None:
+        assert run("git-remote", "shop")[0] == 0
+        code, out, _ = run("git-remote", "shop", "--env", "staging")
+        url = f"{platform.url}/application-deployment/v1/apps/shop/environments/staging"
+        assert (code, out.splitlines()) == (0, [f"remote staging is {url}/git", "now: git push staging main"])
+        assert configured(repository, "remote.stackyard.url")[0].endswith("/apps/shop/git")
+        assert run("git-remote", "shop", "--env", "staging", "--branch", "feature/x", "--name", "next")[0] == 0
+        assert configured(repository, "remote.next.url") == [f"{url}/branches/feature~x/git"]
+        code, _, err = run("git-remote", "shop", "--env", "elsewhere")
+        assert (code, "no environment" in err) == (1, True)
+        assert run("git-remote", "shop", "--branch", "a..b")[0] == 1
+
     def test_outside_of_a_repository(
         self, run: Run, platform: Platform, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from stackyard.api.application_deployment import views
+from stackyard.api.application_deployment.git import repository_of
 from stackyard.api.call import Call, Reply
 from stackyard.model.applications import PRODUCTION, Deployment
 from stackyard.model.ports import ClusterAccess
@@ -49,5 +50,7 @@ def show(call: Call) -> Reply:
 
 def delete(call: Call) -> Reply:
     """Ask for an environment to go with what runs there."""
-    call.services.intents.deployments.remove(call.caller, call.target.id, call.args["environment"])
+    found = call.services.intents.deployments.of(call.target, call.args["environment"])
+    call.services.intents.deployments.remove(call.caller, call.target.id, found.environment)
+    call.services.repositories.delete(repository_of(found))  # what is left of it goes with the application
     return Reply(202)

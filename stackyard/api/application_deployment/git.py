@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Git's own protocol over HTTP: each application has a repository that its members push to and fetch from.
+"""Git's own protocol over HTTP: each environment has a repository that members push to and fetch from.
 
 Called through the table of routes. Git itself does the talking; what a push leads to is decided in `git_pushes`.
 """
@@ -16,6 +16,7 @@ from stackyard.api.application_deployment import git_pushes
 from stackyard.api.call import Call, Reply
 from stackyard.api.faults import Fault
 from stackyard.model import errors
+from stackyard.model.applications import PRODUCTION, Deployment
 
 QUERY = frozenset({"service"})
 RECEIVE, UPLOAD = "receive-pack", "upload-pack"
@@ -36,7 +37,7 @@ def refs(call: Call) -> Reply:
         raise errors.BadInput("this is a git repository; clone it with git, or push to it")
     if service == RECEIVE and not call.may("create_workflow"):
         raise errors.Forbidden("Policy doesn't allow create_workflow to be performed.")
-    told = call.services.repositories.advertise(call.target.id, service, _protocol(call.headers))
+    told = call.services.repositories.advertise(_repository(call), service, _protocol(call.headers))
     # Version 2 begins with its capabilities, the others with the service's name
     head = b"" if b"version 2" in told[:32] else _packet(f"# service=git-{service}\n") + b"0000"
     return Reply(stream=(head + told,), content_type=f"application/x-git-{service}-advertisement", headers=NOT_KEPT)
@@ -46,7 +47,7 @@ def receive(call: Call) -> Reply:
     """Take a push; what it deploys is told while it happens."""
     answer: Iterable[bytes]
     try:
-        answer = call.services.repositories.receive(call.target.id, _body(call), git_pushes.judge(call))
+        answer = call.services.repositories.receive(_repository(call), _body(call), git_pushes.judge(call))
     except errors.StackyardError as error:
         answer = (_packet(f"\x03error: {error}\n"),)  # what git shows to its user, unlike the body of an HTTP error
     return Reply(stream=answer, content_type="application/x-git-receive-pack-result", headers=NOT_KEPT)
@@ -54,8 +55,20 @@ def receive(call: Call) -> Reply:
 
 def upload(call: Call) -> Reply:
     """Answer a fetch or clone."""
-    answer = call.services.repositories.serve(call.target.id, _body(call), _protocol(call.headers))
+    answer = call.services.repositories.serve(_repository(call), _body(call), _protocol(call.headers))
     return Reply(stream=answer, content_type="application/x-git-upload-pack-result", headers=NOT_KEPT)
+
+
+def repository_of(of: Deployment) -> str:
+    """Return which repository an environment is pushed to: production has the application's own."""
+    return of.app_id if of.environment == PRODUCTION else f"{of.app_id}.{of.id}"
+
+
+def _repository(call: Call) -> str:
+    environment = call.args.get("environment")
+    if environment is None:
+        return str(call.target.id)
+    return repository_of(call.services.intents.deployments.of(call.target, environment))
 
 
 def _protocol(headers: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ an ordinary push that goes on whoever listens.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,11 +15,15 @@ from collections.abc import Callable, Iterator, Sequence
 from stackyard.api.application_deployment import views
 from stackyard.api.call import Call
 from stackyard.model import errors
+from stackyard.model.applications import PRODUCTION
 from stackyard.model.builds import PHASES, Build, BuildObserved, Source, Step
 from stackyard.model.phase import FAILED, IN_PROGRESS
 from stackyard.model.ports import Log, Pushed, RefUpdate
 
-DEPLOYING = ("refs/heads/main", "refs/heads/master")
+HEADS = "refs/heads/"
+DEPLOYING = ("main", "master")
+SLASH = "~"
+"""Stands for `/` of a branch's name in the address of a remote; git allows it in no name."""
 STORED = ("refs/heads/", "refs/tags/")
 LOOK_SECONDS = 0.1
 LONGEST_LINE = 1000
@@ -31,7 +36,7 @@ def judge(call: Call) -> Callable[[Pushed], bool]:
 
     def decide(pushed: Pushed) -> bool:
         say = _Words(pushed.tell, coloured=pushed.terminal)
-        chosen = _deploying(pushed.updates)
+        chosen = _deploying(pushed.updates, Remote.of(call))
         for update in pushed.updates:
             if update is not chosen and update.new:
                 say.line(f"{_short(update.ref)} is stored; only a push to main (or master) deploys", "!")
@@ -40,12 +45,39 @@ def judge(call: Call) -> Callable[[Pushed], bool]:
     return decide
 
 
-def _deploying(updates: Sequence[RefUpdate]) -> RefUpdate | None:
+@dataclasses.dataclass(frozen=True)
+class Remote:
+    """What an address says: the environment, and the branches that deploy there.
+
+    A `strict` one (it names an environment or a branch) takes nothing else; the application's own stores the rest.
+    """
+
+    environment: str = PRODUCTION
+    branches: tuple[str, ...] = DEPLOYING
+    strict: bool = False
+
+    @classmethod
+    def of(cls, call: Call) -> Remote:
+        """Return the remote that a request is for."""
+        environment, branch = call.args.get("environment"), call.args.get("branch")
+        branches = (branch.replace(SLASH, "/"),) if branch else DEPLOYING
+        return cls(environment or PRODUCTION, branches, strict=environment is not None)
+
+
+def _deploying(updates: Sequence[RefUpdate], remote: Remote) -> RefUpdate | None:
     """Return the update that deploys, if any does; raises BadInput for what can't be taken."""
+    deploying = [HEADS + branch for branch in remote.branches]
     for update in updates:
         if not update.ref.startswith(STORED):
             raise errors.BadInput(f"{update.ref} can't be pushed here; push a branch or a tag")
-    found = [update for update in updates if update.ref in DEPLOYING]
+        if remote.strict and update.ref not in deploying:
+            raise errors.BadInput(
+                f"{_short(update.ref)} can't be pushed here: {remote.environment} is deployed from"
+                f" {' or '.join(remote.branches)}; push to that (git push REMOTE {_short(update.ref)}:"
+                f"{remote.branches[0]}), or name another branch: stackyard git-remote APP --env"
+                f" {remote.environment} --branch BRANCH"
+            )
+    found = [update for update in updates if update.ref in deploying]
     if len(found) > 1:
         raise errors.BadInput("main and master can't be pushed at once; push the one to deploy")
     if found and not found[0].new:
@@ -87,6 +119,7 @@ class _Deploy:
         self._intents = call.services.intents
         self._pushed = pushed
         self._say = say
+        self._environment = Remote.of(call).environment
         self._began = time.monotonic()
         self._told: set[str] = set()
         self._heard = 0
@@ -95,14 +128,15 @@ class _Deploy:
     def run(self, update: RefUpdate) -> bool:
         """Return whether the commit serves now."""
         digest = self._pushed.archive(update.new, self._note)
-        self._say.line(f"receive  {self._spent():6.1f} s  commit {update.new[:12]} of {_short(update.ref)}", "✓")
+        to = "" if self._environment == PRODUCTION else f" for {self._environment}"
+        self._say.line(f"receive  {self._spent():6.1f} s  commit {update.new[:12]} of {_short(update.ref)}{to}", "✓")
         wanted = Source(digest=digest, revision=update.new)
-        same = self._intents.builds.unchanged(self._call.target, wanted)
+        same = self._intents.builds.unchanged(self._call.target, wanted, self._environment)
         if same:
             self._say.line(f"nothing changed; release {same.observed.release} serves", "✓")
             self._tell_end(same)
             return True
-        build = self._intents.builds.push(self._call.caller, self._call.target.id, wanted)
+        build = self._intents.builds.push(self._call.caller, self._call.target.id, wanted, self._environment)
         name = self._call.target.name
         self._say.line(f"push {build.number} of {name}; it goes on without you: 'stackyard builds {name}'", "→")
         return self._follow(build)
@@ -145,11 +179,11 @@ class _Deploy:
         return True
 
     def _serving(self) -> int:
-        deployment = self._intents.deployments.of(self._call.target)
+        deployment = self._intents.deployments.of(self._call.target, self._environment)
         return max(0, deployment.serving) if deployment else 0
 
     def _tell_end(self, build: Build) -> None:
-        progress = self._intents.applications.progress([self._call.target])
+        progress = self._intents.applications.progress([self._call.target], self._environment)
         url = views.address(self._call, self._call.target, progress.releases.get(self._call.target.id))
         self._say.line("")
         self._say.line(f"Release: {build.observed.release}")

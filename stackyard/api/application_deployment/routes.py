@@ -81,13 +81,25 @@ ENVIRONMENTS, ENVIRONMENT = f"{APP}/environments", f"{APP}/environments/{{enviro
 DOMAINS, DOMAIN = f"{APP}/domains", f"{APP}/domains/{{host}}"
 MAINTENANCE = f"{APP}/maintenance"
 JOBS, JOB = f"{APP}/jobs", f"{APP}/jobs/{{job}}"
-GIT = f"{APP}/git"
+GITS = (f"{APP}/git", f"{ENVIRONMENT}/git", f"{ENVIRONMENT}/branches/{{branch}}/git")
 PACK = "/v1/language_packs"
 _APP = apps.find
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "", root, None),
     Route("GET", "/v1", platform, None),
+
+def _git(where: str) -> tuple[Route, ...]:
+    """Return the routes of a git repository."""
+    return (
+        Route("GET", f"{where}/info/refs", git.refs, "show_app", _APP, query=git.QUERY, fault=git.fault),
+        Route(
+            "POST", f"{where}/git-receive-pack", git.receive, "create_workflow", _APP, body=Body.RAW, fault=git.fault
+        ),
+        Route("POST", f"{where}/git-upload-pack", git.upload, "show_app", _APP, body=Body.RAW, fault=git.fault),
+    )
+
+
     Route("POST", "/v1/sources", sources.upload, "create_source", body=Body.RAW),
     Route("POST", "/v1/sources/{digest}/plan", sources.plan, "create_source"),
     Route("GET", APPS, apps.index, "get_apps", query=frozenset({"all_projects"})),
@@ -136,9 +148,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", WORKFLOWS, workflows.create, "create_workflow", _APP, schemas.WORKFLOW, JSON),
     Route("GET", WORKFLOW, workflows.show, "show_workflow", _APP),
     Route("GET", f"{WORKFLOW}/output", logs.output, "show_workflow", _APP, query=logs.OUTPUT_QUERY),
-    Route("GET", f"{GIT}/info/refs", git.refs, "show_app", _APP, query=git.QUERY, fault=git.fault),
-    Route("POST", f"{GIT}/git-receive-pack", git.receive, "create_workflow", _APP, body=Body.RAW, fault=git.fault),
-    Route("POST", f"{GIT}/git-upload-pack", git.upload, "show_app", _APP, body=Body.RAW, fault=git.fault),
+    *(route for where in GITS for route in _git(where)),
     Route("GET", PACK, language_packs.index, "get_languagepacks"),
     Route("GET", f"{PACK}/{{pack}}", language_packs.show, "show_languagepack"),
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bare git repository for each application, in a folder; the port `GitRepositories`.
+"""A bare git repository for each application and each of its environments, in a folder; the port `GitRepositories`.
 
 Called by the API, from many threads and processes at once. Git does all that concerns refs and objects; nothing that
 a repository holds is ever run. The folder is a convenience for its users: releases do not need it.
@@ -31,7 +31,7 @@ MAX_REQUEST = 32 * 1024 * 1024
 ADVERTISE_SECONDS = 30.0
 STALE_SECONDS = 6 * 3600.0
 SERVICES = ("upload-pack", "receive-pack")
-_ID = re.compile(r"[0-9a-f-]{36}")
+_ID = re.compile(r"[0-9a-f-]{36}(\.[0-9a-f-]{36})?")
 _PROTOCOL = re.compile(r"version=[012]")
 
 
@@ -80,8 +80,9 @@ class BareRepositories:
             return Streaming.of(command, self._environment(protocol), spool, self._room.seconds)
 
     def delete(self, app_id: str) -> None:
-        """Forget the repository; absent ones are fine."""
-        shutil.rmtree(self._path(app_id), ignore_errors=True)
+        """Forget the repository, and those of the application's environments; absent ones are fine."""
+        for path in (self._path(app_id), *self._folder.glob(f"{app_id}.*.git")):
+            shutil.rmtree(path, ignore_errors=True)
 
     def _path(self, app_id: str) -> pathlib.Path:
         if not _ID.fullmatch(app_id):

@@ -53,7 +53,7 @@ class Pushed:
 
 
 class GitRepositories(Protocol):
-    """Keeps a bare git repository for each application, which its members push to."""
+    """Keeps bare git repositories that members push to: APP_ID of each application, APP_ID.ID of an environment."""
 
     def advertise(self, app_id: str, service: str, protocol: str) -> bytes:
         """Return the refs in the words of a service (upload-pack or receive-pack); makes the repository at first."""
@@ -68,4 +68,4 @@ class GitRepositories(Protocol):
         """Yield git's answer to a fetch."""
 
     def delete(self, app_id: str) -> None:
-        """Forget the repository."""
+        """Forget the repository; of an application those of its environments too."""
