@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "promote": ("stackyard.cli.environments:promote", "Serve the release of one environment in another."),
     "domains": ("stackyard.cli.domains:domains", "List, add and remove an application's own host names."),
     "maintenance": ("stackyard.cli.maintenance:maintenance", "Answer for an application with a page of maintenance."),
+    "group": ("stackyard.cli.groups:group", "Show an application's clustered groups; recover a lost one."),
     "rollback": ("stackyard.cli.applications:rollback", "Serve an earlier release again."),
     "rebase": ("stackyard.cli.rebase:rebase", "Move applications to patched stacks without a build."),
     "config": ("stackyard.cli.files:config", "Show, set and unset an application's configuration and files."),

@@ -15,6 +15,7 @@ from stackyard.intents.clusters import Clusters
 from stackyard.intents.deployments import Deployments
 from stackyard.intents.domains import Domains
 from stackyard.intents.files import Files
+from stackyard.intents.groups import Groups
 from stackyard.intents.jobs import Jobs
 from stackyard.intents.maintenance import MaintenancePages
 from stackyard.intents.nodegroups import NodeGroups
@@ -46,6 +47,7 @@ class Intents:
     maintenance: MaintenancePages
     releases: Releases
     deployments: Deployments
+    groups: Groups
     jobs: Jobs
     files: Files
 
@@ -65,6 +67,7 @@ class Intents:
             maintenance=MaintenancePages(store),
             releases=Releases(store, secrets, rules),
             deployments=Deployments(store),
+            groups=Groups(store),
             jobs=Jobs(store, rules),
             files=Files(store, secrets, rules),
         )

@@ -103,7 +103,7 @@ def touch(
     """Ask an environment for a release (the same one again: for its new scale); it has failed when out of time."""
     if deployment.phase in ENDING:
         raise errors.Conflict(f"environment {deployment.environment} is being removed")
-    limit = within(rules.ready_seconds * max(1, len(release.spec.services)))
+    limit = within(rules.ready_seconds * release.spec.starts)
     return tx.deployments.change(deployment, Trigger.CHANGE, message, deadline=limit, release=release.number, **fields)
 
 

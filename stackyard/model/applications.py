@@ -85,6 +85,7 @@ class Service:
     Only services of stage `run` are kept running, scaled and routed; `schedule` is the five fields of cron, in UTC.
     `domains` are further host names that lead to it. One of stage `init` with `again` runs anew when it has changed.
     With `group` its replicas are members of a cluster of their own, each a service in its own right when it runs.
+    `labels` are those that tell a registry of it (SERVICE_NAME and the like).
     """
 
     name: str
@@ -109,19 +110,27 @@ class Service:
     files: tuple[FileMount, ...] = ()
     again: bool = False
     group: Group | None = None
+    labels: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
 class AppSpec:
     """What a source tree asks for: its services in dependency order, its named volumes, its configs and secrets.
 
-    `notes` tell a person what was found and what of it has no effect.
+    `registry` is the service that is a Consul where all others are registered ("": none). `notes` tell a person what
+    was found and what of it has no effect.
     """
 
     services: tuple[Service, ...]
     volumes: tuple[str, ...] = ()
     notes: tuple[str, ...] = dataclasses.field(default=(), compare=False)
     files: tuple[File, ...] = ()
+    registry: str = ""
+
+    @property
+    def starts(self) -> int:
+        """Return how many things are waited for when it starts: services, and each member of those that are groups."""
+        return max(1, sum(service.replicas if service.group else 1 for service in self.services))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

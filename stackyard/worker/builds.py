@@ -252,7 +252,7 @@ class Builds(Passive):
             with self.store.reading() as tx:
                 _claimed(tx, release, self.workshop.domain)
         log(f"release {number}\n")
-        deadline = rules.within(self.workshop.ready_seconds * len(release.spec.services))
+        deadline = rules.within(self.workshop.ready_seconds * release.spec.starts)
         change = _advance(record, Step.DEPLOY, release=number)
         return dataclasses.replace(
             change,

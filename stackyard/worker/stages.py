@@ -78,7 +78,7 @@ class Stages:
                 tx.jobs.insert(dataclasses.replace(made, number=tx.jobs.next_number(record.app_id)))
             except errors.Conflict as error:  # another job took that number at this moment
                 raise errors.Retry("waiting for the jobs before this one", after=0.1) from error
-            services = len(tx.releases.number(record.app_id, record.release).spec.services)
+            services = tx.releases.number(record.app_id, record.release).spec.starts
             tx.deployments.postpone(record.id, self._until(services))
 
         return Change(record, ("staging", action.describe()), ask)
@@ -136,6 +136,6 @@ class Stages:
 
 def ended(tx: Transaction, job: Job, release: Release, ready_seconds: float) -> None:
     """Let the deployment go on after a job of its stages, with the time for what comes now."""
-    limit = within(ready_seconds * max(1, len(release.spec.services)))
+    limit = within(ready_seconds * release.spec.starts)
     tx.deployments.postpone(job.deployment_id, limit)
     tx.deployments.nudge(job.deployment_id)

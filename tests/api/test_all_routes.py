@@ -80,6 +80,7 @@ def body_of(route: Route) -> Any:
         "/v1/apps/{app}/environments": {"name": "staging"},
         "/v1/apps/{app}/domains/{host}": {"service": "web"},
         "/v1/apps/{app}/maintenance": {"enabled": True},
+        "/v1/apps/{app}/groups/{group}/recovery": {"member": "db-1"},
     }
     patch = [{"op": "replace", "path": "/node_count", "value": 2}]
     return samples.get(route.path, patch) if route.body is Body.JSON else None

@@ -9,6 +9,7 @@ from stackyard.api.application_deployment import (
     environments,
     files,
     git,
+    groups,
     jobs,
     language_packs,
     logs,
@@ -44,6 +45,7 @@ RULES: tuple[Rule, ...] = (
     ("get_domains", READER),
     ("update_domains", MEMBER),
     ("update_maintenance", MEMBER),
+    ("recover_group", MEMBER),
     ("get_jobs", READER),
     ("create_job", OWN_MEMBER),
     ("stop_job", MEMBER),
@@ -80,14 +82,12 @@ FILES, FILE = f"{APP}/files", f"{APP}/files/{{name}}"
 ENVIRONMENTS, ENVIRONMENT = f"{APP}/environments", f"{APP}/environments/{{environment}}"
 DOMAINS, DOMAIN = f"{APP}/domains", f"{APP}/domains/{{host}}"
 MAINTENANCE = f"{APP}/maintenance"
+GROUPS = f"{APP}/groups"
 JOBS, JOB = f"{APP}/jobs", f"{APP}/jobs/{{job}}"
 GITS = (f"{APP}/git", f"{ENVIRONMENT}/git", f"{ENVIRONMENT}/branches/{{branch}}/git")
 PACK = "/v1/language_packs"
 _APP = apps.find
 
-ROUTES: tuple[Route, ...] = (
-    Route("GET", "", root, None),
-    Route("GET", "/v1", platform, None),
 
 def _git(where: str) -> tuple[Route, ...]:
     """Return the routes of a git repository."""
@@ -100,6 +100,9 @@ def _git(where: str) -> tuple[Route, ...]:
     )
 
 
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "", root, None),
+    Route("GET", "/v1", platform, None),
     Route("POST", "/v1/sources", sources.upload, "create_source", body=Body.RAW),
     Route("POST", "/v1/sources/{digest}/plan", sources.plan, "create_source"),
     Route("GET", APPS, apps.index, "get_apps", query=frozenset({"all_projects"})),
@@ -130,6 +133,17 @@ def _git(where: str) -> tuple[Route, ...]:
         "update_maintenance",
         _APP,
         schemas.MAINTENANCE,
+        JSON,
+        query=environments.QUERY,
+    ),
+    Route("GET", GROUPS, groups.index, "show_app", _APP, query=environments.QUERY),
+    Route(
+        "PUT",
+        f"{GROUPS}/{{group}}/recovery",
+        groups.recover,
+        "recover_group",
+        _APP,
+        schemas.RECOVERY,
         JSON,
         query=environments.QUERY,
     ),

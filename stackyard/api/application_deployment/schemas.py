@@ -143,6 +143,8 @@ DOMAIN = _object(
     }
 )
 
+RECOVERY = _object({"member": {"type": "string", "minLength": 1, "maxLength": 63}}, "member")
+
 MAINTENANCE = _object(
     {
         "enabled": {"type": "boolean"},

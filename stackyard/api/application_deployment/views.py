@@ -10,6 +10,7 @@ from typing import Any
 
 from stackyard.api.call import Call
 from stackyard.intents.applications import Progress
+from stackyard.intents.groups import GroupKnown
 from stackyard.model.applications import PRODUCTION, Application, Deployment, Release, Stage, host_label
 from stackyard.model.builds import Build, Step
 from stackyard.model.phase import FAILED, IN_PROGRESS, Phase
@@ -19,6 +20,7 @@ from stackyard.model.sources import without_password
 
 View = dict[str, Any]
 
+SYNCED = "synced"
 QUEUED, BUILDING, DEPLOYING = "QUEUED", "BUILDING", "DEPLOYING"
 COMPLETE, ERROR, DELETING = "DEPLOYMENT_COMPLETE", "ERROR", "DELETING"
 PACKS = uuid.UUID("6f0f5a0e-7f6b-5b0e-9d57-0d0f4f2b8a11")
@@ -186,6 +188,32 @@ def process(run: RunSeen, replica: Replica, loop: str = "") -> View:
         "cpu": replica.cpu,
         "memory": replica.memory,
         "memory_limit": replica.memory_limit,
+    }
+
+
+def group(known: GroupKnown, living: Mapping[str, Replica], reason: str | None) -> View:
+    """Return a clustered group; a member is `synced` when its health check says so, else as its container is."""
+    state = known.state
+    members = [_member(name, living.get(name), counts=name in state.members) for name in known.members]
+    whole = all(each["state"] == SYNCED for each in members)
+    return {
+        "name": known.name,
+        "state": state.formation.value,
+        "epoch": state.epoch,
+        "begun_by": state.grantee or None,
+        "members": members,
+        "reason": None if whole else reason,
+    }
+
+
+def _member(name: str, replica: Replica | None, *, counts: bool) -> View:
+    state = "absent" if replica is None else SYNCED if replica.state == "running" else replica.state
+    return {
+        "name": name,
+        "state": state,
+        "node": replica.node if replica else None,
+        "counts": counts,
+        "reason": replica.reason if replica else "",
     }
 
 
