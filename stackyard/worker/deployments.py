@@ -22,19 +22,21 @@ from stackyard.model.masking import mask
 from stackyard.model.phase import ENDING, Phase
 from stackyard.model.plan import Action, Wait
 from stackyard.model.plan import deployments as steps
+from stackyard.model.plan.discovery import Announce
 from stackyard.model.plan.members import expanded
 from stackyard.model.plan.stages import FailStage, Initialised, StartStage, Upgraded
-from stackyard.model.ports import ClusterAccess, Jobs, Members, Router, Run, RunSeen, Secrets, Workloads
+from stackyard.model.ports import ClusterAccess, Discovery, Jobs, Members, Router, Run, RunSeen, Secrets, Workloads
 from stackyard.store import Store, Transaction
 from stackyard.store.applications import Deployments as Rows
 from stackyard.worker import aftercare
+from stackyard.worker.discovery import Registries
 from stackyard.worker.groups import Groups
 from stackyard.worker.reconciler import Change, Passive
 from stackyard.worker.routing import Routing
 from stackyard.worker.stages import Patience, Stages
 
 TAIL_LINES = 15
-ADDED: Mapping[str, object] = {"files": (), "again": False, "group": None}
+ADDED: Mapping[str, object] = {"files": (), "again": False, "group": None, "labels": {}}
 """Fields that services did not have in earlier versions: without them, what runs keeps its name and goes on."""
 
 
@@ -43,7 +45,7 @@ class Places:
     """Where applications are found: `domain` of their hosts, how long old replicas may take to finish.
 
     A release that fails within `proving_seconds` of its beginning is taken back. `members` speaks with members of
-    clustered groups, `jobs` copies the volumes of those that were lost.
+    clustered groups, `jobs` copies the volumes of those that were lost, `discovery` with an application's registry.
     """
 
     domain: str
@@ -53,6 +55,7 @@ class Places:
     certificates: HostCertificates | None = None
     members: Members | None = None
     jobs: Jobs | None = None
+    discovery: Discovery | None = None
 
 
 class Deployments(Passive):
@@ -68,6 +71,7 @@ class Deployments(Passive):
         self.places = places
         self.routing = Routing(store, router, authorities.secrets, places.domain, places.certificates)
         self.stages = Stages(store, places.patience, self._digest)
+        self.registries = Registries(store, places.discovery)
         self.groups = Groups(places.members, places.jobs, self._must_access, self._member_run)
         self.actions: dict[type[Action], Callable[..., Change[Deployment] | None]] = {
             steps.PinService: self._pin,
@@ -79,6 +83,7 @@ class Deployments(Passive):
             steps.RemoveRuns: self._remove_runs,
             steps.Fail: self._fail,
             **self.groups.actions,
+            Announce: self.registries.announce,
             StartStage: self.stages.start,
             FailStage: self._fail_stage,
             Initialised: self.stages.initialised,
@@ -119,6 +124,7 @@ class Deployments(Passive):
             told=looked.told,
             last_lines=self.last_lines.of(access, runs, time.time(), self._teller(record)),
             members=self.groups.look(access, record, runs),
+            registry=self.registries.look(record, runs),
         )
 
     def plan(self, record: Deployment, seen: steps.Seen) -> Sequence[Action]:
@@ -295,11 +301,12 @@ class Deployments(Passive):
 def runs_of(secrets: Secrets, of: Deployment, release: Release, services: Sequence[Service]) -> tuple[Run, ...]:
     """Return services of a release as they shall run in an environment, with its config in clear.
 
-    Config is for the code that was pushed: Redis beside it neither needs its secrets nor a restart for them.
+    Config is for the code that was pushed: Redis beside it neither needs its secrets nor a restart for them. Where
+    nothing was built, everything gets it, unless files say which service needs what.
     """
     config = json.loads(secrets.open(release.config)) if release.config else {}
     configured = [service.name for service in release.spec.services if service.build]
-    everywhere = not configured
+    everywhere = not configured and not release.spec.files
     return tuple(
         _run(
             of,
@@ -324,7 +331,9 @@ def _run(
     environment = {**service.environment, **config}
     if service.port:
         environment.setdefault("PORT", str(service.port))
-    made_of = dataclasses.asdict(dataclasses.replace(service, replicas=0, build=None, depends_on=(), domains=()))
+    made_of = dataclasses.asdict(
+        dataclasses.replace(service, replicas=0, build=None, depends_on=(), domains=(), labels={})
+    )
     for added in (field for field in ADDED if made_of[field] == ADDED[field]):
         del made_of[added]
     parts = [made_of, environment, *(dataclasses.asdict(file) for file in files)]

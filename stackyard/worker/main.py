@@ -15,6 +15,7 @@ from typing import Any
 import cotyledon
 
 from stackyard import assembly, conf
+from stackyard.drivers.discovery.consul import ConsulDiscovery
 from stackyard.drivers.routers.access import AccessLog
 from stackyard.drivers.workloads.members import SwarmMembers
 from stackyard.model import errors
@@ -49,6 +50,7 @@ def reconcilers(parts: assembly.Parts) -> list[Reconciler[Any, Any]]:
         parts.certificates,
         SwarmMembers(),
         parts.jobs,
+        ConsulDiscovery(),
     )
     workshop = Workshop(parts.folder / "trees", apps.ready_seconds, apps.domain, parts.rebaser)
     nouns: list[Noun[Any, Any]] = [

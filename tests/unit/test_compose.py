@@ -315,3 +315,23 @@ def test_env_files_are_overridden_by_environment() -> None:
     files = {"a.env": "A=1\nB=1\n", "b.env": "B=2\nC=2\n"}
     text = "services: {w: {image: x, env_file: [a.env, b.env], environment: {C: 3}}}"
     assert compose.parse(text, files.__getitem__).services[0].environment == {"A": "1", "B": "2", "C": "3"}
+
+
+def test_a_registry_and_what_it_is_told() -> None:
+    text = """
+x-stackyard: {registry: consul}
+services:
+  consul: {image: consul, ports: ["8500"]}
+  web: {image: web, ports: ["80"], labels: {SERVICE_NAME: shop, other: x}}
+"""
+    spec = parse(text)
+    assert spec.registry == "consul"
+    assert {service.name: service.labels for service in spec.services} == {
+        "consul": {},
+        "web": {"SERVICE_NAME": "shop"},
+    }
+    for wrong in ("nobody", "[consul]"):
+        with pytest.raises(errors.BadInput, match="there is no service"):
+            parse(text.replace("registry: consul", f"registry: {wrong}"))
+    with pytest.raises(errors.BadInput, match="publishes no port"):
+        parse(text.replace(', ports: ["8500"]', ""))

@@ -19,6 +19,7 @@ from stackyard.drivers.builders import (
     documents,
     groups,
     quantities,
+    registries,
     schema,
     stages,
 )
@@ -56,8 +57,9 @@ def parse(text: str, read: ReadFile) -> AppSpec:
     configs.check(services.values(), files)
     _check_references(services, volumes)
     order = dependencies.in_order({name: service.depends_on for name, service in services.items()})
+    notes = (*_notes(document), *groups.notes(services.values()))
     return AppSpec(
-        tuple(services[name] for name in order), volumes, (*_notes(document), *groups.notes(services.values())), files
+        tuple(services[name] for name in order), volumes, notes, files, registries.registry(document, services)
     )
 
 
@@ -113,6 +115,7 @@ class _Reader:
             files=configs.mounts(self.asked, f"service {self.name!r}"),
             again=stages.again(own, stage, self.name),
             group=group,
+            labels=registries.labels(self.asked.get("labels"), self._at("labels")),
         )
 
     def _at(self, key: str) -> str:
@@ -295,8 +298,10 @@ def _notes(document: dict[str, Any]) -> tuple[str, ...]:
     notes = []
     if "version" in document:
         notes.append("'version' has no effect; it may be removed")
-    if document.get("x-stackyard") and set(document["x-stackyard"]) - {"buildpacks"}:
-        notes.append("of 'x-stackyard' at the top of the file only buildpacks has an effect; the rest is of services")
+    if document.get("x-stackyard") and set(document["x-stackyard"]) - {"buildpacks", "registry"}:
+        notes.append(
+            "of 'x-stackyard' at the top of the file only buildpacks and registry count; the rest is of services"
+        )
     for port, claiming in claimed_twice(
         {name: asked.get("ports") or () for name, asked in document["services"].items()}
     ):

@@ -11,6 +11,7 @@ from stackyard.model.groups import Group, MemberSeen
 from stackyard.model.jobs import Job
 from stackyard.model.phase import ENDING, Phase
 from stackyard.model.plan import Action, Wait, group_runs, members, restarts
+from stackyard.model.plan.discovery import Registry, plan_discovery
 from stackyard.model.plan.routes import RemoveRoute, SwitchRoute, plan_dead, plan_rules
 from stackyard.model.plan.runs import Fail, StartRun, StopRun, hopeless, lack, ready
 from stackyard.model.plan.stages import ReleaseStage, plan_after, plan_stage
@@ -31,6 +32,7 @@ class Seen:
     of replicas that still finish requests; `nodes` the names of nodes that can run something now, `kept` those that
     the cluster has or will have again: what their volumes hold is not lost while they are down or being replaced.
     `stages` has the jobs of the release stage by service, `told` what the router was told of each host,
+    `registry` what the application's own registry of services holds,
     `last_lines`, by name of a run that keeps restarting, the last that its newest ended replica wrote. `members` has
     what members say, by group, where not all of a group are ready.
     """
@@ -44,6 +46,7 @@ class Seen:
     stages: Mapping[str, Job] = dataclasses.field(default_factory=dict)
     last_lines: Mapping[str, str] = dataclasses.field(default_factory=dict)
     told: Mapping[str, Told] = dataclasses.field(default_factory=dict)
+    registry: Registry | None = None
     members: Mapping[str, Mapping[str, MemberSeen]] = dataclasses.field(default_factory=dict)
 
 
@@ -164,7 +167,12 @@ def _plan_aftercare(deployment: Deployment, wish: Wish, seen: Seen) -> list[Acti
     """Look after what serves: take a release back that lied, replace the ill, lead requests to all that are ready."""
     if deployment.serving != deployment.release:
         return []
-    return _plan_back(deployment, wish, seen) or _plan_ill(wish, seen) or _plan_routes(wish, seen)
+    return (
+        _plan_back(deployment, wish, seen)
+        or _plan_ill(wish, seen)
+        or _plan_routes(wish, seen)
+        or plan_discovery(deployment.workload_id, wish.runs, seen.runs, seen.registry)
+    )
 
 
 def _plan_back(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:

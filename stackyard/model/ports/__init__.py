@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from stackyard.model.ports.builders import Builder, BuildRequest
 from stackyard.model.ports.certificates import Authority, Certificates, Secrets, TLSPair
+from stackyard.model.ports.discovery import Discovery
 from stackyard.model.ports.engines import ClusterAccess, Engine, Look, Member, NodeAccess
 from stackyard.model.ports.groups import Members
 from stackyard.model.ports.jobs import Jobs, JobSeen, JobSpec, Stream
 from stackyard.model.ports.logs import LogKeeper, LogStore
 from stackyard.model.ports.machines import Machine, Machines, MachineSpec
 from stackyard.model.ports.registries import Rebased, Rebaser, Registry
-from stackyard.model.ports.routers import Route, Router, Told, digest
+from stackyard.model.ports.routers import Route, Router, Told, digest, Traffic
 from stackyard.model.ports.sources import GitRepositories, Log, Pushed, RefUpdate, Sources
 from stackyard.model.ports.workloads import FollowedLog, Replica, Run, RunSeen, Workloads
 
@@ -26,6 +27,7 @@ __all__ = [
     "Builder",
     "Certificates",
     "ClusterAccess",
+    "Discovery",
     "Engine",
     "FollowedLog",
     "GitRepositories",
@@ -57,6 +59,7 @@ __all__ = [
     "Stream",
     "TLSPair",
     "Told",
+    "Traffic",
     "Workloads",
     "digest",
 ]

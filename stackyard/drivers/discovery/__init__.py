@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Registries of services: implementations of the port Discovery."""
