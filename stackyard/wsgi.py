@@ -42,6 +42,7 @@ def build() -> pipeline.WSGI:
             plan=lambda folder: parts.builder.plan(folder).as_dict(),
             reach=parts.authorities.reach,
             told=parts.router.told,
+            traffic=parts.router.traffic,
         )
     )
 

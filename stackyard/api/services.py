@@ -21,6 +21,7 @@ from stackyard.model.ports import (
     Secrets,
     Sources,
     Told,
+    Traffic,
     Workloads,
 )
 from stackyard.store import Store
@@ -46,7 +47,8 @@ class Services:
 
     `plan` tells what a push of the tree in a folder would do (raises BadInput), as JSON types; it runs nothing of it.
     `reach` opens a cluster (None where it is gone or has no node yet). `language_packs` tells
-    what the builder knows: name → description. `told` returns what the router was told of a host.
+    what the builder knows: name → description. `told` returns what the router was told of a host,
+    `traffic` what a workload was asked in the last seconds.
     """
 
     conf: cfg.ConfigOpts
@@ -63,4 +65,5 @@ class Services:
     plan: Callable[[str], Mapping[str, Any]]
     reach: Callable[[Cluster | None], ClusterAccess | None]
     told: Callable[[str], Told] = lambda _host: Told()
+    traffic: Callable[[str], Traffic] = lambda _workload: Traffic()
     language_packs: Mapping[str, str] = dataclasses.field(default_factory=lambda: LANGUAGE_PACKS)

@@ -26,7 +26,8 @@ from stackyard.model import errors
 SECONDS = 2.0
 AT_ONCE = 8
 REPLICA_COLUMNS = ("service", "replica", "state", "cpu", "memory", "age", "restarts", "node", "reason")
-APP_COLUMNS = ("app", "replicas", "cpu", "memory", "restarts", "status", "reason")
+APP_COLUMNS = ("app", "replicas", "cpu", "memory", "req/s", "err/s", "p50", "p99", "restarts", "status", "reason")
+NOT_ASKED: dict[str, Any] = {"requests": None, "errors": None, "p50": None, "p99": None}
 
 Json = dict[str, Any]
 Reading = list[Json]
@@ -42,7 +43,8 @@ Shape = tuple[tuple[str, ...], Callable[[Reading], list[Json]]]
 def top(app: str | None, once: bool, environment: str | None, as_json: bool) -> None:
     """Show live what the project's applications use, or the replicas of APP. Ctrl-C ends it.
 
-    Refreshed every 2 seconds, also in a pipe. With --json, one reading a line (cpu: shares of a core, memory: bytes).
+    Refreshed every 2 seconds, also in a pipe. With --json, one reading a line (cpu: shares of a core, memory: bytes;
+    requests and errors a second, p50 and p99 in ms, of the last 10 seconds).
     """
     session = Session(SERVICE)
     read = _replicas(session, app, environment) if app else _applications(session, environment)
@@ -68,10 +70,12 @@ def _applications(session: Session, environment: str | None) -> Callable[[], Rea
 
     def one(app: Json) -> Json:
         try:
-            found = session.get(f"/apps/{app['uuid']}/processes", environment=environment, usage=1)
+            path = f"/apps/{app['uuid']}"
+            found = session.get(f"{path}/processes", environment=environment, usage=1)
+            asked = session.get(f"{path}/traffic", environment=environment)
         except errors.StackyardError as error:
-            return {**_summary(app, []), "reason": str(error)}
-        return _summary(app, found)
+            return {**_summary(app, [], NOT_ASKED), "reason": str(error)}
+        return _summary(app, found, asked)
 
     def read() -> Reading:
         with ThreadPoolExecutor(AT_ONCE, "top") as pool:
@@ -80,7 +84,7 @@ def _applications(session: Session, environment: str | None) -> Callable[[], Rea
     return read
 
 
-def _summary(app: Json, found: Reading) -> Json:
+def _summary(app: Json, found: Reading, asked: Json) -> Json:
     living = [each for each in found if each["state"] != "exited"]
     measured = [each for each in living if each["memory"] is not None]
     return {
@@ -89,6 +93,7 @@ def _summary(app: Json, found: Reading) -> Json:
         "running": sum(each["state"] == "running" for each in living),
         "cpu": round(sum(each["cpu"] or 0 for each in measured), 4) if measured else None,
         "memory": sum(each["memory"] for each in measured) if measured else None,
+        **{key: asked[key] for key in NOT_ASKED},
         "restarts": sum(each["restarts"] for each in living),
         "status": app["status"],
         "reason": "; ".join(loops(found)) or app.get("status_reason") or "",
@@ -118,11 +123,29 @@ def _app_rows(found: Reading) -> list[Json]:
             "replicas": f"{each['running']}/{each['replicas']}",
             "cpu": share(each["cpu"]),
             "memory": memory(each["memory"], None) if each["memory"] is not None else UNKNOWN,
+            "req/s": rate(each["requests"]),
+            "err/s": rate(each["errors"]) if each["errors"] else None,
+            "p50": milliseconds(each["p50"]),
+            "p99": milliseconds(each["p99"]),
             "restarts": each["restarts"] or None,
             "reason": str(each["reason"]).partition("\n")[0],
         }
         for each in found
     ]
+
+
+def rate(number: float | None) -> str:
+    """Return a number of things a second in few digits."""
+    if number is None:
+        return UNKNOWN
+    return f"{number:.1f}" if number < 100 else f"{number:.0f}"
+
+
+def milliseconds(number: int | None) -> str:
+    """Return a time in few digits; nothing where there was no request."""
+    if number is None:
+        return ""
+    return f"{number} ms" if number < 1000 else f"{number / 1000:.1f} s"
 
 
 def _show(found: Reading, shape: Shape, *, as_json: bool) -> None:

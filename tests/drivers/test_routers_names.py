@@ -298,6 +298,11 @@ def test_a_line_for_each_request_without_its_query(proxy: TLSProxy, replicas: Ma
     assert {(line.service, line.stream) for line in lines} == {("router", "access")}
     assert [line.at for line in lines] == sorted(line.at for line in lines)
     assert abs(time.time() - began) < 30
+    wait(lambda: proxy.router.traffic("app-1").requests > 0)
+    asked = proxy.router.traffic("app-1")
+    assert asked.errors == 0
+    assert 0 <= (asked.p50 or 0) <= (asked.p99 or 0)
+    assert proxy.router.traffic("app-2").requests == 0
 
 
 def test_requests_do_not_wait_for_a_reader_of_lines(proxy: TLSProxy, replicas: Make) -> None:

@@ -53,12 +53,16 @@ def test_a_restart_loop_is_said_once_for_a_service() -> None:
 
 def test_an_application_is_the_sum_of_its_replicas() -> None:
     found = [process(), process(replica=2, cpu=0.5), process("exited", 3), process("unknown", 4, cpu=None, memory=None)]
-    summary = top._summary({"name": "shop", "status": "DEPLOYMENT_COMPLETE"}, found)
+    asked = {"requests": 12.34, "errors": 0.0, "p50": 12, "p99": 1500}
+    summary = top._summary({"name": "shop", "status": "DEPLOYMENT_COMPLETE"}, found, asked)
     assert (summary["running"], summary["replicas"], summary["cpu"]) == (2, 3, 0.625)
     assert summary["memory"] == 40 << 20
     (row,) = top._app_rows([summary])
     assert (row["replicas"], row["cpu"], row["memory"]) == ("2/3", "62.5%", "40 MiB")
-    nothing = top._summary({"name": "new", "status": "QUEUED"}, [])
+    assert (row["req/s"], row["err/s"], row["p50"], row["p99"]) == ("12.3", None, "12 ms", "1.5 s")
+    (row,) = top._app_rows([{**summary, **top.NOT_ASKED}])
+    assert (row["req/s"], row["err/s"], row["p50"], row["p99"]) == ("-", None, "", "")
+    nothing = top._summary({"name": "new", "status": "QUEUED"}, [], asked)
     assert (nothing["cpu"], nothing["memory"]) == (None, None)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 from stackyard.api.application_deployment import environments, views
@@ -25,6 +26,11 @@ def index(call: Call) -> Reply:
     runs = call.services.workloads.glance(access, of.workload_id, usage=usage)
     found = [view for run in runs for view in _of_run(call, access, run)]
     return Reply(data=sorted(found, key=lambda each: (each["service"], each["release"], each["replica"])))
+
+
+def traffic(call: Call) -> Reply:
+    """Tell what an environment was asked in the last seconds: requests and errors a second, times in ms."""
+    return Reply(data=dataclasses.asdict(call.services.traffic(environments.deployment(call).workload_id)))
 
 
 def _of_run(call: Call, access: ClusterAccess, run: RunSeen) -> list[views.View]:

@@ -149,6 +149,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("GET", f"{APP}/events", apps.events, "show_app", _APP, query=apps.EVENTS_QUERY),
     Route("GET", f"{APP}/processes", processes.index, "show_app", _APP, query=processes.QUERY),
+    Route("GET", f"{APP}/traffic", processes.traffic, "show_app", _APP, query=environments.QUERY),
     Route("GET", f"{APP}/logs", logs.lines, "show_app_logs", _APP, query=logs.QUERY),
     Route("GET", f"{APP}/releases", releases.index, "get_releases", _APP, query=environments.QUERY),
     Route("GET", JOBS, jobs.index, "get_jobs", _APP, query=environments.QUERY),

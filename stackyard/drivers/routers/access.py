@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from stackyard.drivers.routers.traffic import WRITE_SECONDS, Counters
 from stackyard.model import errors
 from stackyard.model.logs import LogLine, stamp
 
@@ -40,6 +41,7 @@ class AccessLog:
     def __init__(self, folder: pathlib.Path, append: Append) -> None:
         self._run = folder / "run"
         self._append = append
+        self._counters = Counters(self._run)
         self._last: dict[str, str] = {}
         self._warned = 0.0
 
@@ -65,13 +67,14 @@ class AccessLog:
             selector.register(server, selectors.EVENT_READ, None)
             while True:
                 lines: list[bytes] = []
-                for key, _ in selector.select():
+                for key, _ in selector.select(WRITE_SECONDS if self._counters.dirty else None):
                     if key.data is None:
                         peer, _ = server.accept()
                         selector.register(peer, selectors.EVENT_READ, bytearray())
                     else:
                         lines += _received(selector, key)
                 self.take(lines)
+                self._counters.write(time.time())
                 time.sleep(PAUSE_SECONDS)  # what comes meanwhile is handed on in one piece
 
     def take(self, lines: Sequence[bytes]) -> None:
@@ -79,6 +82,7 @@ class AccessLog:
         found: dict[str, list[LogLine]] = {}
         for entry in sorted(filter(None, map(_entry, lines)), key=lambda each: int(each["at"])):
             workload = str(entry["owner"]).partition("/")[0]
+            self._counters.count(workload, entry)
             # Two processes write for a moment when HAProxy reloads, and times must not go back.
             at = max(stamp(int(entry["at"]) / 1e6), self._last.get(workload, ""))
             self._last[workload] = at

@@ -19,11 +19,12 @@ import time
 from collections.abc import Iterator, Mapping
 
 from stackyard.drivers.routers import haproxy_config as config
+from stackyard.drivers.routers import traffic
 from stackyard.drivers.routers.haproxy_certificates import Shelf, write
 from stackyard.drivers.routers.haproxy_config import Listen
 from stackyard.drivers.routers.haproxy_socket import ControlSocket, Server
 from stackyard.model import errors
-from stackyard.model.ports import Route, Told
+from stackyard.model.ports import Route, Told, Traffic
 
 __all__ = ["COMMAND", "HAProxyRouter", "Listen", "prepare"]
 
@@ -122,6 +123,10 @@ class HAProxyRouter:
         """Return what was told last of the host and is so; an unfinished change has a mark that no route has."""
         mark = self._section(host).mark
         return Told(f"{mark}.{self._shelf.mark(host)}", self._notes().get(host, "")) if mark else Told()
+
+    def traffic(self, workload_id: str) -> Traffic:
+        """Return what a workload was asked in the last seconds, as the reader of access lines has counted."""
+        return traffic.read(self._folder / "run", workload_id)
 
     def _prepare(self, host: str, route: Route, old_owner: str, *, changed: bool) -> None:
         """Bring what a host's section refers to, before the section itself."""

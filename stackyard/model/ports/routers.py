@@ -48,6 +48,16 @@ class Told:
     note: str = ""
 
 
+@dataclasses.dataclass(frozen=True)
+class Traffic:
+    """What a workload was asked of late: requests and errors (status 5xx) a second, times in ms (None: no request)."""
+
+    requests: float = 0.0
+    errors: float = 0.0
+    p50: int | None = None
+    p99: int | None = None
+
+
 class Router(Protocol):
     """Leads HTTP requests for a host name to ready replicas."""
 
@@ -71,3 +81,6 @@ class Router(Protocol):
 
     def told(self, host: str) -> Told:
         """Return what was told last of the host; empty marks when that has to be told again."""
+
+    def traffic(self, workload_id: str) -> Traffic:
+        """Return what a workload was asked in the last seconds, as far as is known."""
