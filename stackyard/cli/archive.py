@@ -22,7 +22,10 @@ from typing import BinaryIO, cast
 import pathspec
 
 from stackyard.model import errors
+from stackyard.model.tree_sizes import MAX_BYTES, MAX_FILES
 
+_HEADER = 1024
+"""What an archive has beside the content of each file, about."""
 _SPOOL = 32 * 1024 * 1024
 _COMPOSE_FILES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 _ALWAYS = frozenset({*_COMPOSE_FILES, "Dockerfile", "Procfile", ".dockerignore"})
@@ -50,6 +53,7 @@ def pack(folder: pathlib.Path) -> Archive:
     entries = sorted(set(names))
     for name in entries:
         _check(root, name)
+    _check_size(root, entries)
     stream = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=_SPOOL))  # noqa: SIM115  (handed on)
     _write(root, entries, stream)
     digest, size = _measure(stream)
@@ -164,6 +168,28 @@ def _check(root: pathlib.Path, name: str) -> None:
         raise errors.BadInput(f"{name!r} is a pipe, socket or device; remove it or name it in .gitignore")
     elif not os.access(path, os.R_OK):
         raise errors.BadInput(f"{name!r} can't be read; change its permissions or name it in .gitignore")
+
+
+def _check_size(root: pathlib.Path, names: list[str]) -> None:
+    """Refuse what is too large before minutes are spent on packing it."""
+    folders = {str(above) for folder in {os.path.dirname(name) for name in names} for above in _path(folder)}
+    if len(names) + len(folders) > MAX_FILES:
+        raise errors.BadInput(
+            f"the folder has {len(names)} files in {len(folders)} folders, {MAX_FILES} together are allowed;"
+            " name what need not be uploaded in .gitignore"
+        )
+    sizes = [(root / name).lstat().st_size for name in names]
+    if sum(sizes) + _HEADER * len(sizes) > MAX_BYTES:
+        raise errors.BadInput(
+            f"the folder has {sum(sizes) >> 20} MiB, {MAX_BYTES >> 20} are allowed; the largest file is"
+            f" {names[sizes.index(max(sizes))]!r}; name what need not be uploaded in .gitignore"
+        )
+
+
+def _path(folder: str) -> list[pathlib.PurePath]:
+    """Return a folder of the tree and those above it, without the top."""
+    path = pathlib.PurePath(folder)
+    return [path, *path.parents][:-1] if folder else []
 
 
 def _write(root: pathlib.Path, names: list[str], stream: BinaryIO) -> None:

@@ -139,7 +139,7 @@ def test_no_archive_whatever_writes_or_points_outside(items: list[tuple[str, byt
 
 
 def test_too_many_entries(sources: SourceFolder, tree: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unpack, "MAX_ENTRIES", 3)
+    monkeypatch.setattr(unpack, "MAX_FILES", 3)
     with pytest.raises(errors.GiveUp, match="more than 3 entries, at 'f3'"):
         unpacked(sources, tree, *[(entry(f"f{n}"), b"x") for n in range(5)])
 
@@ -147,7 +147,7 @@ def test_too_many_entries(sources: SourceFolder, tree: pathlib.Path, monkeypatch
 def test_hard_links_count_as_what_they_would_take(
     sources: SourceFolder, tree: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unpack, "MAX_UNPACKED", 2500)
+    monkeypatch.setattr(unpack, "MAX_BYTES", 2500)
     links = [entry(f"h{n}", tarfile.LNKTYPE, "f") for n in range(5)]
     with pytest.raises(errors.GiveUp, match="unpacks to more than 2500 bytes, at 'h1'"):
         unpacked(sources, tree, (entry("f"), b"x" * 1000), *links)

@@ -9,6 +9,7 @@ import tarfile
 
 import pytest
 
+from stackyard.cli import archive
 from stackyard.cli.archive import Archive, pack
 from stackyard.drivers.sources.archives import SourceFolder
 from stackyard.model import errors
@@ -95,6 +96,27 @@ def test_links_within_are_kept_and_not_followed(tmp_path: pathlib.Path) -> None:
     (tmp_path / "dangling").symlink_to("later")
     packed = pack(tmp_path)
     assert names(packed) == ["dangling", "linked", "loop", "real/a"]
+
+
+@pytest.mark.parametrize("tracked", [False, True])
+def test_a_tree_that_is_too_large_is_refused_before_it_is_packed(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, tracked: bool
+) -> None:
+    write(tmp_path, "a", "deep/er/b")
+    if tracked:
+        git(tmp_path, "init")
+        git(tmp_path, "add", "-A")
+    with (tmp_path / "film.mp4").open("wb") as file:
+        file.truncate(2 * 1024**3)  # sparse
+    with pytest.raises(errors.BadInput, match=r"has 2048 MiB, 2048 are allowed; the largest file is 'film\.mp4'"):
+        pack(tmp_path)
+    (tmp_path / ".gitignore").write_text("film.mp4")
+    assert names(pack(tmp_path)) == [".gitignore", "a", "deep/er/b"]
+    monkeypatch.setattr(archive, "MAX_FILES", 5)
+    pack(tmp_path)
+    monkeypatch.setattr(archive, "MAX_FILES", 4)
+    with pytest.raises(errors.BadInput, match="has 3 files in 2 folders, 4 together are allowed; name what need"):
+        pack(tmp_path)
 
 
 def test_sockets_and_missing_folders_are_refused(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,10 +20,9 @@ from typing import BinaryIO
 from docker.utils.build import exclude_paths
 
 from stackyard.model import errors
+from stackyard.model.tree_sizes import MAX_BYTES, MAX_FILES
 
 IGNORE_FILES = (".dockerignore",)
-MAX_FILES = 100_000
-MAX_BYTES = 2 * 1024**3
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,8 +10,8 @@ import tarfile
 import zlib
 
 from stackyard.model import errors
+from stackyard.model.tree_sizes import MAX_BYTES
 
-MAX_UNPACKED = 2 * 1024**3
 _BLOCK = tarfile.BLOCKSIZE
 _PIECE = 1024 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
@@ -20,7 +20,7 @@ _GZIP = 16 + zlib.MAX_WBITS
 class GzipTarCheck:
     """Takes an archive piece by piece; raises BadInput when it is no gzip'd tar, TooLarge when it is a bomb."""
 
-    def __init__(self, max_unpacked: int = MAX_UNPACKED) -> None:
+    def __init__(self, max_unpacked: int = MAX_BYTES) -> None:
         self._inflate = zlib.decompressobj(_GZIP)
         self._head = b""
         self._unpacked = 0

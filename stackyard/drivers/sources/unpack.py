@@ -17,10 +17,9 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from stackyard.drivers.sources.checks import MAX_UNPACKED
 from stackyard.model import errors
+from stackyard.model.tree_sizes import MAX_BYTES, MAX_FILES
 
-MAX_ENTRIES = 100_000
 _MAX_HEADERS = 4 * 1024 * 1024
 _MAX_TIME = 2**33
 _BAD_NAME = (errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP, errno.EILSEQ, errno.ENOENT)
@@ -70,8 +69,8 @@ class _Tree:
                 break
             tar.members = []  # type: ignore[attr-defined]  # else every header stays in memory
             count += 1
-            if count > MAX_ENTRIES:
-                raise errors.GiveUp(f"the archive holds more than {MAX_ENTRIES} entries, at {entry.name!r}")
+            if count > MAX_FILES:
+                raise errors.GiveUp(f"the archive holds more than {MAX_FILES} entries, at {entry.name!r}")
             meter.allowance = entry.size + _MAX_HEADERS
             self._entry(tar, entry)
         self._make_links()
@@ -118,8 +117,8 @@ class _Tree:
 
     def _count(self, size: int, name: str) -> None:
         self._written += size
-        if self._written > MAX_UNPACKED:
-            raise errors.GiveUp(f"the archive unpacks to more than {MAX_UNPACKED} bytes, at {name!r}")
+        if self._written > MAX_BYTES:
+            raise errors.GiveUp(f"the archive unpacks to more than {MAX_BYTES} bytes, at {name!r}")
 
     def _clear(self, path: pathlib.Path) -> None:
         """Make room for a file: the folder above it, and a later entry of the same name wins, as in tar."""
