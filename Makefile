@@ -4,7 +4,7 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults test-stacks test-oracle test-tempest lint bench clean
+.PHONY: help demo test test-faults test-openstack test-stacks test-oracle test-tempest lint bench clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,10 @@ test:  ## Install what the tests need and run them all.
 test-faults:  ## Run the tests that take minutes: nodes, disks and Engines that fail, at every moment.
 	@tools/bootstrap.sh --test
 	@$(PYTHON) -m pytest -m slow
+
+test-openstack:  ## Deploy OpenStack's own services from images that are made here, and use them with its client.
+	@tools/bootstrap.sh --test
+	@$(PYTHON) -m pytest -m openstack tests/platform/test_openstack_deploy.py
 
 test-stacks:  ## Build and serve the samples of all language packs, those whose stacks take minutes to make too.
 	@tools/bootstrap.sh --test

@@ -35,6 +35,7 @@ from stackyard.cli.session import Session, quote
 from stackyard.model import errors
 
 APP = "openstack"
+GATEWAY = "api"
 REGION = "RegionOne"
 PACKAGE = pathlib.Path(__file__).resolve().parents[2] / "packages" / "openstack"
 RELEASES = ("2025.1",)
@@ -90,11 +91,9 @@ def deploy(as_json: bool, **inputs: Any) -> None:
     app, _ = push.find_or_create(session, APP, wanted.cluster)
     app = session.get(f"/apps/{app['uuid']}")
     url = wanted.url(app)
-    session.put(f"/apps/{APP}/domains/{quote(wanted.host(app))}", {})
-    password = _configure(session, url, progress)
+    session.put(f"/apps/{APP}/domains/{quote(wanted.host(app))}", {"service": GATEWAY})
+    _configure(session, url, progress)
     _push(session, app, progress)
-    if password:
-        openstack_clouds.write(_auth_url(url), password, REGION)
     with progress.step(f"answers at {url}"):
         waiting.until(lambda: _answers(_auth_url(url)), f"an answer of {url}", ANSWER_SECONDS, waiting.CLOSE)
     seconds = time.monotonic() - began
@@ -102,7 +101,7 @@ def deploy(as_json: bool, **inputs: Any) -> None:
 
 
 def _auth_url(url: str) -> str:
-    return f"{url}/v3"
+    return f"{url}/identity/v3"
 
 
 def _ensure_cluster(wanted: Inputs, *, quiet: bool) -> float:
@@ -121,8 +120,8 @@ def _ensure_cluster(wanted: Inputs, *, quiet: bool) -> float:
     return time.monotonic() - began
 
 
-def _configure(session: Session, url: str, progress: output.Progress) -> str:
-    """Set what config lacks; return the administrator's password where it was made now, else nothing."""
+def _configure(session: Session, url: str, progress: output.Progress) -> None:
+    """Set what config lacks; the administrator's password, once made, is in clouds.yaml only."""
     path = f"/apps/{APP}/config"
     there = session.get(path)
     names = openstack_secrets.needed(PACKAGE / "compose.yaml")
@@ -134,7 +133,8 @@ def _configure(session: Session, url: str, progress: output.Progress) -> str:
     if made or plain:
         session.patch(path, {**plain, **{name: {"secret": value} for name, value in made.items()}})
         progress.note(f"config: {len(made)} secrets made, {len(plain)} values set", "✓")
-    return made.get("ADMIN_PASSWORD", "")
+    if "ADMIN_PASSWORD" in made:
+        openstack_clouds.write(_auth_url(url), made["ADMIN_PASSWORD"], REGION)
 
 
 def _push(session: Session, app: Json, progress: output.Progress) -> None:

@@ -125,6 +125,22 @@ def list_images(client: docker.DockerClient) -> list[Image]:
     return sorted(images, key=lambda image: (image.name, -image.created))
 
 
+def packages(client: docker.DockerClient, name: str) -> dict[str, str]:
+    """Return the versions of the Debian packages in the newest image of a recipe, by name; raises NotFound."""
+    found = next((image for image in list_images(client) if image.name == name), None)
+    if found is None:
+        raise errors.NotFound(f"there is no image {name} yet: make it with: {PREFIX} images build {name}")
+    with plainly(f"listing packages of {name}"):
+        listed = client.containers.run(
+            found.id,
+            ["-W", "-f", "${Package} ${Version}\\n"],
+            entrypoint="dpkg-query",
+            remove=True,
+            network_mode="none",
+        )
+    return dict(line.split(" ", 1) for line in listed.decode().splitlines())
+
+
 def _is_ours(tag: str) -> bool:
     return tag.startswith(f"{PREFIX}/") and not tag.endswith(f":{LATEST}")
 

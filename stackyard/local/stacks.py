@@ -28,7 +28,7 @@ NAMES = (
     *("python", "python-build", "nodejs", "nodejs-build", "static", "run", "go"),
     *("java", "java-build", "ruby", "ruby-build", "php", "php-build"),
     *("buildpack", "buildpack-build"),
-    *("mariadb", "memcached", "openstack", "rabbitmq"),
+    *("consul", "haproxy", "mariadb", "memcached", "openstack", "rabbitmq"),
 )
 
 

@@ -63,7 +63,8 @@ def test_its_phase_stays_for_domains_need_no_release(full: World) -> None:
     [
         ("*.example.org", 400, "wildcards"),
         ("localhost", 400, "no host name"),
-        ("10.0.0.1", 400, "no host name"),
+        ("10.0.0.1", 403, "administrators"),
+        ("10.0.0.256", 400, "no host name"),
         ("a_b.example.org", 400, "no host name"),
         ("-a.example.org", 400, "no host name"),
         ("x" * 64 + ".example.org", 400, "no host name"),
@@ -77,6 +78,13 @@ def test_names_that_can_not_be_had(full: World, host: str, status: int, words: s
     answer = put(full, host)
     assert answer.status_code == status
     assert words in fault(answer)
+
+
+def test_administrators_lead_an_address_to_an_application(full: World) -> None:
+    admin = "root@demo:admin,member"
+    assert put(full, "127.0.0.1", admin).json["host"] == "127.0.0.1"
+    assert put(full, "127.0.0.1").status_code == 403
+    assert full.call("DELETE", f"{APP}/domains/127.0.0.1", token=admin).status_code == 202
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ def test_every_stack_has_a_recipe() -> None:
 
 
 def test_an_unknown_stack_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert stacks.main(["haproxy"]) == 1
-    assert "there is no image 'haproxy' for applications; there are: python," in capsys.readouterr().err
+    assert stacks.main(["registry"]) == 1
+    assert "there is no image 'registry' for applications; there are: python," in capsys.readouterr().err
 
 
 @pytest.mark.engine

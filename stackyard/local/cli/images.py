@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`stackyard images build|list`: the platform's own images on this machine's Engine.
+"""`stackyard images build|list|packages`: the platform's own images on this machine's Engine.
 
 The work is done by `stackyard.local.images`; this file only asks and prints.
 """
@@ -62,3 +62,14 @@ def list_images(engine_url: str | None, as_json: bool) -> None:
         )
     columns = ("name", "reference", "id", "size", "created", "current")
     output.show(columns, rows, as_json=as_json, empty="no images yet; 'stackyard images build' makes them")
+
+
+@images.command()
+@engine_url
+@click.argument("name")
+@output.json_option
+def packages(engine_url: str | None, name: str, as_json: bool) -> None:
+    """List the Debian packages in an image, with their versions."""
+    found = local.packages(_client(engine_url), name)
+    rows = [{"package": package, "version": version} for package, version in sorted(found.items())]
+    output.show(("package", "version"), rows, as_json=as_json)
