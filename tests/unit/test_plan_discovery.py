@@ -110,6 +110,13 @@ def test_what_changed_is_told_anew_and_what_is_gone_is_taken_out() -> None:
     assert action.describe() == "registering 1 replicas of web; taking 1 out of the registry"
 
 
+def test_who_is_registered_and_said_to_start_stays_and_who_is_ill_goes() -> None:
+    held = {"b6e4ff70:web:a:8000": "x", "b6e4ff70:web:b:8000": "x"}
+    there = seen(replica("a", "starting"), replica("b", "unhealthy"), replica("c", "starting"))
+    (action,) = plan_discovery(OWNER, [run()], [there], Registry("h:8500", held))
+    assert (action.put, action.drop) == ((), ("b6e4ff70:web:b:8000",))  # type: ignore[attr-defined]
+
+
 @given(some.dictionaries(some.from_regex(r"SERVICE_[A-Z0-9_]{0,12}", fullmatch=True), some.text(max_size=12)))
 def test_any_labels_lead_to_something_that_can_be_told(labels: dict[str, str]) -> None:
     found = registration(OWNER, labelled(**labels), "a", "h:1")

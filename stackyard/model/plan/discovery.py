@@ -39,22 +39,27 @@ class Announce(Action):
 
 
 def plan_discovery(owner: str, runs: Sequence[Run], seen: Sequence[RunSeen], registry: Registry | None) -> list[Action]:
-    """Return what brings the registry to the ready replicas of `runs`; nothing where there is none, or none answers."""
+    """Return what brings the registry to the ready replicas of `runs`; nothing where there is none, or none answers.
+
+    One that is registered and said to start was ready: a process that has just begun has not asked it yet.
+    """
     if registry is None:
         return []
-    wanted = {each.id: each for each in _wanted(owner, runs, seen)}
+    wanted = _known(owner, runs, seen, "running")
     put = tuple(each for each in wanted.values() if registry.held.get(each.id) != each.digest)
-    drop = tuple(ident for ident in registry.held if ident not in wanted)
+    kept = wanted.keys() | _known(owner, runs, seen, "starting").keys()
+    drop = tuple(ident for ident in registry.held if ident not in kept)
     return [Announce(registry.endpoint, put, drop)] if put or drop else []
 
 
-def _wanted(owner: str, runs: Sequence[Run], seen: Sequence[RunSeen]) -> list[Registration]:
+def _known(owner: str, runs: Sequence[Run], seen: Sequence[RunSeen], state: str) -> dict[str, Registration]:
+    """Return what can be registered of the replicas in a state, by id."""
     by_name = {run.name: run for run in seen}
     found = [
         registration(owner, run.service, task.id, task.endpoint)
         for run in runs
         if run.name in by_name
         for task in by_name[run.name].tasks
-        if task.state == "running" and task.endpoint
+        if task.state == state and task.endpoint
     ]
-    return [each for each in found if each is not None]
+    return {each.id: each for each in found if each is not None}
