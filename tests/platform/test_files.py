@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pathlib
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -59,7 +60,9 @@ def app(shell: Shell, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def served(shell: Shell) -> str:
     [row] = [each for each in shell.json("apps") if each["name"] == APP]
-    with urllib.request.urlopen(row["app_url"], timeout=10) as answer:
+    url = urllib.parse.urlsplit(row["app_url"])
+    asked = urllib.request.Request(f"http://127.0.0.1:{url.port}/", headers={"Host": url.netloc})
+    with urllib.request.urlopen(asked, timeout=10) as answer:
         return str(answer.read().decode())
 
 

@@ -102,7 +102,7 @@ def _difference(before: _Layers, after: _Layers, service: str, node: str) -> Vie
 
 
 def _place(call: Call) -> tuple[str, str, str]:
-    return (call.args["name"], call.query.get("service") or "", call.query.get("node") or "")
+    return (call.args["config"], call.query.get("service") or "", call.query.get("node") or "")
 
 
 def _overlay(call: Call, text: str) -> Overlay:

@@ -78,7 +78,7 @@ def fault(what: Fault) -> Reply:
 APPS, APP = "/v1/apps", "/v1/apps/{app}"
 WORKFLOWS, WORKFLOW = f"{APP}/workflows", f"{APP}/workflows/{{workflow}}"
 CONFIG = f"{APP}/config"
-FILES, FILE = f"{APP}/files", f"{APP}/files/{{name}}"
+FILES, FILE = f"{APP}/files", f"{APP}/files/{{config}}"
 ENVIRONMENTS, ENVIRONMENT = f"{APP}/environments", f"{APP}/environments/{{environment}}"
 DOMAINS, DOMAIN = f"{APP}/domains", f"{APP}/domains/{{host}}"
 MAINTENANCE = f"{APP}/maintenance"
