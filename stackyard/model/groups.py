@@ -79,7 +79,7 @@ class Position:
 
 @dataclasses.dataclass(frozen=True)
 class MemberSeen:
-    """What a member says: `waiting` for a decision in this start (`incarnation`), or `started` upon one.
+    """What a member says: `preparing` (it finds out its position), `waiting` for a decision in this start (`incarnation`), or `started` upon one.
 
     `primary` tells that it is part of the primary component, `synced` that it serves there. `position` is None
     where it has no data (or only a part).
@@ -95,6 +95,11 @@ class MemberSeen:
     def waits(self) -> bool:
         """Tell whether it waits."""
         return self.state == "waiting"
+
+    @property
+    def may_have_data(self) -> bool:
+        """Tell whether it has data, or has not found out yet."""
+        return self.state == "preparing" or self.position is not None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -90,6 +90,12 @@ def test_members_whose_data_is_gone_while_others_serve_do_not_count_any_more() -
     assert settle(look(formed, primary(), primary(), waits("c"))) == [steps.Form("db", ("db-1", "db-2"))]
 
 
+def test_a_member_that_just_comes_back_still_counts() -> None:
+    formed = GroupState(Formation.FORMED, 1, "db-1", "a", members=NAMES)
+    assert settle(look(formed, primary(), MemberSeen("", "preparing"), waits("c", 3))) == []
+    assert settle(look(formed, primary(), None, waits("c", 3))) == []
+
+
 def test_after_a_total_loss_the_newest_data_is_saved_and_begun_with() -> None:
     seen = look(lost(), waits("a", 7), waits("b", 9), waits("c", 9), volumes=True)
     kinds = [type(each).__name__ for each in settle(seen)]
@@ -257,4 +263,4 @@ class TwoWorkers(RuleBasedStateMachine):
 
 
 TestTwoWorkers = TwoWorkers.TestCase
-TestTwoWorkers.settings = settings(max_examples=300, stateful_step_count=60, deadline=None)
+TestTwoWorkers.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)

@@ -110,7 +110,7 @@ class Form(FormAction):
 
     def describe(self) -> str:
         """Return that."""
-        return f"group {self.group} is formed: {listed(self.members)} synced"
+        return f"group {self.group} is formed; the data of {listed(self.members)} counts"
 
 
 def plan_formation(look: GroupLook) -> list[Action]:
@@ -129,7 +129,7 @@ def _plan_formed(look: GroupLook) -> list[Action]:
     """Note whose data counts: who is synced, and who was and may still have it."""
     state = look.state
     synced = {name for name, each in look.seen.items() if each.synced}
-    kept = {name for name in state.members if name not in look.seen or look.seen[name].position}
+    kept = {name for name in state.members if name not in look.seen or look.seen[name].may_have_data}
     here = {*look.wanted, *look.present}
     counted = tuple(sorted((synced | kept) & here)) if synced else state.members
     if synced and (state.formation is not Formation.FORMED or counted != state.members):
