@@ -201,3 +201,33 @@ def test_any_sequence_of_wishes_converges_with_a_server_at_all_times(
     assert set(world.runs) == {"redis-r1", f"web-r{release}"}
     assert len(world.routes[HOST]) == replicas
     assert world.outages == 0
+
+
+def needing(name: str, *needs: str) -> Run:
+    made = run(name, 1)
+    return dataclasses.replace(made, service=dataclasses.replace(made.service, depends_on=needs))
+
+
+def test_what_depends_on_nothing_that_is_lacking_starts_beside_the_others() -> None:
+    database, cache, api, page = (
+        needing("database"),
+        needing("cache"),
+        needing("api", "database"),
+        needing("page", "api"),
+    )
+    wish = steps.Wish((database, cache, api, page))
+    there: list[RunSeen] = []
+
+    def first() -> Action:
+        seen = steps.Seen(tuple(there), {}, frozenset(), ("n",), frozenset({"n"}), now=1e9)
+        return steps.plan_deployment(deployment(release=1), wish, seen)[0]
+
+    assert first() == steps.StartRun(database)
+    there.append(seen_run(database, "starting"))
+    assert first() == steps.StartRun(cache)
+    there.append(seen_run(cache))
+    assert first() == Wait("waiting for database: 0 of 1 ready")
+    there[0] = seen_run(database)
+    assert first() == steps.StartRun(api)
+    there.append(seen_run(api, "starting"))
+    assert isinstance(first(), Wait)

@@ -249,24 +249,29 @@ def _plan_after(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
 
 
 def _plan_runs(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
-    """Bring every wanted run to its replicas, one after the other as they depend on each other."""
+    """Bring every wanted run to its replicas: each once what it depends on is ready, and beside the others."""
     by_name = {run.name: run for run in seen.runs}
+    waits: list[Wait] = []
+    lacking: set[str] = set()
     for run in wish.runs:
-        group = members.group_of(run)
-        if group:
-            left = group_runs.plan_group(deployment, _group(group, wish, seen), seen.now)
-            if left:
+        if lacking.isdisjoint(run.service.depends_on):
+            left = _plan_run(deployment, run, by_name.get(run.name), wish, seen)
+            if not left:
+                continue
+            if not isinstance(left[0], Wait):
                 return left
-            continue
-        there = by_name.get(run.name)
-        if there is None:
-            return _plan_start(run, seen)
-        if there.replicas != run.replicas:
-            return [StartRun(run)]
-        waiting = _plan_ready(deployment, run, there, seen)
-        if waiting:
-            return waiting
-    return []
+            waits.append(left[0])
+        lacking.add(members.service_of(run))
+    return [min(waits, key=lambda wait: wait.seconds)] if waits else []
+
+
+def _plan_run(deployment: Deployment, run: Run, there: RunSeen | None, wish: Wish, seen: Seen) -> list[Action]:
+    group = members.group_of(run)
+    if group:
+        return group_runs.plan_group(deployment, _group(group, wish, seen), seen.now)
+    if there is None:
+        return _plan_start(run, seen)
+    return [StartRun(run)] if there.replicas != run.replicas else _plan_ready(deployment, run, there, seen)
 
 
 def _group(name: str, wish: Wish, seen: Seen) -> group_runs.GroupRuns:
