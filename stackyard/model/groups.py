@@ -79,10 +79,10 @@ class Position:
 
 @dataclasses.dataclass(frozen=True)
 class MemberSeen:
-    """What a member says: `preparing` (it finds out its position), `waiting` for a decision in this start (`incarnation`), or `started` upon one.
+    """What a member says: it is `preparing`, `waiting` for a decision in this start (`incarnation`), or `started`.
 
-    `primary` tells that it is part of the primary component, `synced` that it serves there. `position` is None
-    where it has no data (or only a part).
+    One that prepares finds out its position: how far its data goes, None where it has none, or only a part.
+    `primary` tells that it is part of the primary component, `synced` that it serves there.
     """
 
     incarnation: str

@@ -71,6 +71,13 @@ def test_a_new_group_is_begun_by_its_first_member_after_two_looks() -> None:
     assert granted(look(GroupState(), waits("a"), waits("b"), waits("c"))) == "db-1"
 
 
+def test_one_look_is_never_enough_since_its_members_may_have_waited_one_after_the_other() -> None:
+    heard = dict(zip(NAMES, "abc", strict=True))
+    for late in (waits("c2", 9), waits("c3", 1)):
+        plan = steps.plan_formation(look(lost(heard=heard), waits("a", 1), waits("b", 1), late))
+        assert [type(each).__name__ for each in plan] == ["Hear"]
+
+
 def test_nobody_begins_while_a_member_is_silent_or_prepares() -> None:
     assert "db-3 does not answer" in reason(look(GroupState(), waits("a"), waits("b"), None))
     assert "db-2 prepares" in reason(look(GroupState(), waits("a"), MemberSeen("", "preparing"), waits("c")))
