@@ -19,6 +19,7 @@ from typing import Any
 
 import flask
 import yaml
+from cli_files import files
 from cli_infra import certificates, clusters, nodegroups, templates
 from werkzeug.serving import make_server
 
@@ -110,7 +111,18 @@ def fault(status: int, text: str) -> tuple[Any, int]:
 def application(platform: Platform) -> flask.Flask:
     """Return the WSGI application of everything below one port."""
     app = flask.Flask("small-platform")
-    for area in (identity, applications, pushes, reports, releases, templates, clusters, nodegroups, certificates):
+    for area in (
+        identity,
+        applications,
+        pushes,
+        reports,
+        releases,
+        templates,
+        clusters,
+        nodegroups,
+        certificates,
+        files,
+    ):
         routes = flask.Blueprint(area.__name__, __name__)
         area(routes, platform)
         app.register_blueprint(routes)
