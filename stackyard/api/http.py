@@ -36,7 +36,7 @@ from stackyard.store import Page
 MAX_JSON = 2 * 1024 * 1024
 MAX_MESSAGE = 1024 * 1024
 MAX_HELD = 16
-PING_SECONDS = 20
+PING_SECONDS = 4
 UPGRADE, UPGRADED = "stackyard.upgrade", "stackyard.upgraded"
 JSON_TYPES = ("application/json", "application/json-patch+json")
 View = Callable[..., Response]

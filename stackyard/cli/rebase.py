@@ -17,6 +17,7 @@ from stackyard.cli.workflows import ENDED
 from stackyard.model import errors
 
 WAIT_SECONDS = 1800.0
+NEWEST = "on the newest of its stacks already"
 COLUMNS = ("app", "release", "status", "reason")
 
 Json = dict[str, Any]
@@ -46,6 +47,8 @@ def rebase(apps: tuple[str, ...], environment: str, *, everything: bool, wait: b
             detail(name)
             shown.append(_row(name, _ended(session, name, workflow) if wait else workflow))
     output.show(COLUMNS, shown, as_json=as_json, empty="there are no applications")
+    if shown and all(row["reason"] == NEWEST for row in shown):
+        progress.note("nothing to rebase: everything is on the newest of its stacks", "✓")
     if not everything and any(row["status"] == "ERROR" for row in shown):
         raise errors.StackyardError("not rebased: " + "; ".join(row["reason"] for row in shown if row["reason"]))
 
@@ -76,6 +79,8 @@ def _ended(session: Session, name: str, workflow: Json) -> Json:
 
 def _row(name: str, workflow: Json) -> Json:
     reason = workflow.get("status_reason") if workflow["status"] in ("ERROR", "SKIPPED") else ""
+    if workflow.get("unchanged"):
+        reason = NEWEST
     return {
         "app": name,
         "release": workflow.get("release"),

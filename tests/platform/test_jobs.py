@@ -186,6 +186,29 @@ def test_in_a_replica(shell: Shell, app: str) -> None:
     assert "there are: web.1" in shell.refused("exec", app, "--replica", "web.9", "--", "true")
 
 
+def test_who_leaves_a_replica_ends_what_was_begun_there(shell: Shell, app: str) -> None:
+    count = "n=0; for p in /proc/[0-9]*; do grep -qs 98765 $p/cmdline && n=$((n+1)); done; echo $n"
+    words = ["sh", "-c", "trap '' HUP TERM; sleep 98765 & echo on; wait"]
+    command = [BIN / "stackyard", "exec", app, "--replica", "web.1", "--", *words]
+    left = subprocess.Popen(command, env=shell.full_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert left.stdout
+    assert left.stdout.readline() == b"on\n"
+    there = ("exec", app, "--replica", "web.1", "--", "sh", "-c", count)
+    assert int(shell.ok(*there)) >= 3, "the two that were begun, and the one that counts"
+    left.kill()
+    left.wait()
+    until(lambda: int(shell.ok(*there)) == 1, 60)
+
+
+def test_secrets_do_not_come_out_of_streams(shell: Shell, app: str) -> None:
+    shell.run("stackyard", "config", app, "set", "--secret", "TOLD=open-sesame-42")
+    halves = 'printf "%s" "${TOLD%sesame-42}"; echo half >&2; printf "%s\\n" "${TOLD#open-}"; echo "whole $TOLD"'
+    said = shell.ok("run", app, "--", "bash", "-c", halves)
+    assert "sesame" not in said
+    assert said.splitlines()[-1] == "whole ****"
+    until(lambda: "open" not in (said := shell.ok("exec", app, "--", "bash", "-c", halves)) and "****" in said, 60)
+
+
 def test_another_project_s(shell: Shell, app: str) -> None:
     for words in (("run", app, "--", "true"), ("exec", app, "--", "true"), ("jobs", app)):
         done = shell.run("stackyard", *words, cloud="stackyard-other")

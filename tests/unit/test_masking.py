@@ -6,11 +6,13 @@ from __future__ import annotations
 import pathlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stackyard.intents.deployments import empty
 from stackyard.model.applications import Application
 from stackyard.model.builds import Build, Source
-from stackyard.model.masking import mask
+from stackyard.model.masking import StreamMask, mask, parts
 from stackyard.store import Store
 from stackyard.worker.logs import BuildLog
 
@@ -28,6 +30,39 @@ from stackyard.worker.logs import BuildLog
 )
 def test_values_are_masked(text: str, values: list[str], told: str) -> None:
     assert mask(text, values) == told
+
+
+SECRETS = ["open-sesame", "sesam-street", "-----BEGIN\nMIIB\n", "é è à", "x"]
+
+
+@given(
+    st.lists(st.sampled_from(["open-", "sesame", "sesam-", "street", " MI", "IB", "s", "é è à", "plain", "\r\n"])),
+    st.data(),
+)
+def test_a_stream_is_masked_however_it_is_cut(words: list[str], data: st.DataObject) -> None:
+    text = "".join(words).encode()
+    mask_of = StreamMask(SECRETS)
+    told, left = b"", text
+    while left:
+        size = data.draw(st.integers(1, len(left)))
+        told += mask_of.feed(left[:size])
+        left = left[size:]
+    told += mask_of.flush()
+    assert not mask_of.holds
+    for part in parts(SECRETS):
+        assert part.encode() not in told
+    if not any(part.encode() in text for part in parts(SECRETS)):
+        assert told == text
+
+
+def test_only_what_may_be_a_secret_is_held() -> None:
+    mask_of = StreamMask(["open-sesame"])
+    assert (mask_of.feed(b"$ "), mask_of.holds) == (b"$ ", False)
+    assert (mask_of.feed(b"op"), mask_of.holds) == (b"", True)
+    assert mask_of.feed(b"tion") == b"option"
+    assert mask_of.feed(b"the o") == b"the "
+    assert mask_of.feed(b"pen-sesame!") == b"****!"
+    assert StreamMask(["abc"]).feed(b"abc") == b"abc", "short values are not masked anywhere"
 
 
 @pytest.fixture

@@ -12,30 +12,37 @@ import contextlib
 import json
 import queue
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from stackyard.api.call import Duplex
 from stackyard.model import errors
+from stackyard.model.masking import StreamMask
 from stackyard.model.ports import Stream
 
 HELD = 8
 LOOK_SECONDS = 1.0
+HOLD_SECONDS = 0.2
 LARGEST_TERMINAL = 1000
 
 
-def converse(line: Duplex, stream: Stream) -> bool:
-    """Carry all that is said until the command has ended (True) or the client has gone (False)."""
+def converse(line: Duplex, stream: Stream, hidden: Sequence[str] = ()) -> bool:
+    """Carry all that is said until the command has ended (True) or the client has gone (False).
+
+    In what the command says, `hidden` values are masked.
+    """
     ended = threading.Event()
     words: queue.Queue[bytes | str] = queue.Queue(HELD)
-    teller = threading.Thread(target=_tell, args=(line, stream, ended), name="output", daemon=True)
+    output = _Output(line, hidden)
+    teller = threading.Thread(target=_tell, args=(output, stream, ended), name="output", daemon=True)
     writer = threading.Thread(target=_write, args=(stream, words, ended), name="input", daemon=True)
     teller.start()
     writer.start()
     try:
         while not line.gone and not ended.is_set():
-            said = line.receive(LOOK_SECONDS)
-            if said is not None:
-                _hand_over(line, words, said, ended)
+            heard = line.receive(LOOK_SECONDS)
+            if heard is not None:
+                _hand_over(line, words, heard, ended)
     finally:
         over = ended.is_set()
         stream.close()
@@ -67,10 +74,50 @@ def _hand_over(line: Duplex, words: queue.Queue[bytes | str], said: bytes | str,
             return
 
 
-def _tell(line: Duplex, stream: Stream, ended: threading.Event) -> None:
+class _Output:
+    """What the command says, masked, on its way to the client.
+
+    What may be the beginning of a secret is held back for a moment, in which the rest of it comes.
+    """
+
+    def __init__(self, line: Duplex, hidden: Sequence[str]) -> None:
+        self.line = line
+        self._masks = {kind: StreamMask(hidden) for kind in (1, 2)}
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+
+    def tell(self, kind: int, data: bytes) -> None:
+        """Send what a stream says; raises Unavailable when the client has gone."""
+        with self._lock:
+            if self._timer:
+                self._timer.cancel()
+            self._send(kind, self._masks[kind].feed(data))
+            if any(mask.holds for mask in self._masks.values()):
+                self._timer = threading.Timer(HOLD_SECONDS, self._late)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def flush(self) -> None:
+        """Send what is held; raises Unavailable when the client has gone."""
+        with self._lock:
+            for kind, mask in self._masks.items():
+                self._send(kind, mask.flush())
+
+    def _late(self) -> None:
+        with contextlib.suppress(errors.Unavailable):
+            self.flush()
+
+    def _send(self, kind: int, data: bytes) -> None:
+        if data:
+            self.line.send(bytes([kind]) + data)
+
+
+def _tell(output: _Output, stream: Stream, ended: threading.Event) -> None:
+    line = output.line
     try:
         while piece := stream.read():
-            line.send(bytes([piece[0]]) + piece[1])
+            output.tell(*piece)
+        output.flush()
         if not ended.is_set():
             code, reason = stream.result()
             line.send(json.dumps({"exit": code, "reason": reason}))

@@ -132,14 +132,21 @@ def _attached(call: Call, job: Job, line: Duplex) -> None:
         if access is None:
             return
         node = intents.find(call.target, job.id).observed.node
+        hidden = _hidden(call, job.environment)
         stream = call.services.jobs.attach(access, node, job.id)
         call.services.jobs.start(access, node, job.id)
         say(line, ready=True)
-        over = converse(line, stream)
+        over = converse(line, stream, hidden)
     except errors.StackyardError as error:
         say(line, error=str(error))
     finally:
         intents.nudge(job) if over else intents.stop(job, GONE)
+
+
+def _hidden(call: Call, environment: str) -> Sequence[str]:
+    """Return what an environment's commands must not tell."""
+    intents = call.services.intents
+    return intents.releases.hidden(intents.deployments.of(call.target, environment))
 
 
 def _begun(call: Call, job: Job, line: Duplex) -> ClusterAccess | None:
@@ -169,9 +176,10 @@ def _executed(call: Call, access: ClusterAccess, replica: Replica, line: Duplex)
         if not isinstance(command, list) or not _is_command(command):
             raise errors.BadInput("the first message must be {'command': [...]}, a list of strings")
         terminal = asked.get("terminal") is True
+        hidden = _hidden(call, environments.chosen(call))
         stream = call.services.jobs.exec(access, replica, command, terminal=terminal)
         say(line, ready=True)
-        converse(line, stream)
+        converse(line, stream, hidden)
     except errors.StackyardError as error:
         say(line, error=str(error))
 

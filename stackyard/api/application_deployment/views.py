@@ -113,10 +113,15 @@ def workflow(call: Call, of: Application, build: Build) -> View:
         "revision": observed.revision or build.source.revision,
         "images": observed.images,
         "seconds": observed.seconds,
-        "unchanged": False,
+        "unchanged": _is_newest(build),
         "created_at": _time(build.created_at),
         "updated_at": _time(build.updated_at),
     }
+
+
+def _is_newest(build: Build) -> bool:
+    """Tell whether a rebase had nothing to move: it makes no images then, and names the release that serves."""
+    return build.source.rebase and build.observed.release > 0 and not build.observed.images
 
 
 def rollback(call: Call, of: Application, made: Release, deployment: Deployment | None) -> View:

@@ -26,7 +26,10 @@ PIECE = 65536
 
 
 class EngineStream:
-    """One upgraded connection. `resized` and `ended` ask the engine by its other calls."""
+    """One upgraded connection. `resized`, `ended` and `abandoned` ask the engine by its other calls.
+
+    `abandoned` is called when the stream is closed before its result was asked for.
+    """
 
     def __init__(
         self,
@@ -35,11 +38,14 @@ class EngineStream:
         terminal: bool,
         resized: Callable[[int, int], None],
         ended: Callable[[], tuple[int, str]],
+        abandoned: Callable[[], None] = lambda: None,
     ) -> None:
         self._connection = connection
         self._terminal = terminal
         self._resized = resized
         self._ended = ended
+        self._abandoned = abandoned
+        self._over = False
         self._left = 0
         self._kind = 1
 
@@ -73,11 +79,17 @@ class EngineStream:
 
     def result(self) -> tuple[int, str]:
         """Return the exit code and how it ended."""
-        return self._ended()
+        found = self._ended()
+        self._over = True
+        return found
 
     def close(self) -> None:
-        """End the reading, from whichever thread."""
+        """End the reading, from whichever thread, and what would go on without anybody who hears it."""
         self._connection.close()
+        if not self._over:
+            self._over = True
+            with contextlib.suppress(errors.StackyardError):
+                self._abandoned()
 
 
 class Connection:

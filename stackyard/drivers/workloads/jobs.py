@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,16 @@ from stackyard.model.ports import ClusterAccess, JobSeen, JobSpec, Registry, Rep
 
 TERM = "xterm-256color"
 INITS = ("tini", "dumb-init")
+MARK = "STACKYARD_EXEC"
+"""The variable by which the processes of an `exec` are known."""
+END = """
+for signal in HUP TERM KILL; do
+  for each in /proc/[0-9]*; do
+    if grep -qsF "$1" "$each/environ"; then kill -s $signal "${each#/proc/}" 2>/dev/null; fi
+  done
+  sleep 1
+done
+"""
 _STATES = {"created": "created", "running": "running", "paused": "running", "restarting": "running"}
 
 
@@ -106,13 +117,15 @@ class SwarmJobs:
         if not found:
             raise errors.NotFound(f"replica {replica.service}.{replica.slot} does not run any more")
         asked = {"AttachStdin": True, "AttachStdout": True, "AttachStderr": True, "Tty": terminal, "Cmd": list(command)}
-        made = engine.post(f"/containers/{found[0]['Id']}/exec", _with_term(asked, terminal))
+        container, mark = f"/containers/{found[0]['Id']}", f"{MARK}={secrets.token_hex(16)}"
+        made = engine.post(f"{container}/exec", asked | {"Env": [mark, *([f"TERM={TERM}"] if terminal else [])]})
         path = f"/exec/{made['Id']}"
         return EngineStream(
             upgrade(engine, f"{path}/start", {"Detach": False, "Tty": terminal}),
             terminal=terminal,
             resized=lambda rows, columns: engine.post(f"{path}/resize", h=rows, w=columns),
             ended=lambda: _exec_result(engine, path),
+            abandoned=lambda: _end_exec(engine, container, path, mark),
         )
 
 
@@ -221,14 +234,20 @@ def _engine(access: ClusterAccess, node: str) -> NodeEngine:
     return NodeEngine(found)
 
 
-def _with_term(asked: dict[str, Any], terminal: bool) -> dict[str, Any]:
-    return asked | ({"Env": [f"TERM={TERM}"]} if terminal else {})
-
-
 def _job_result(engine: NodeEngine, path: str) -> tuple[int, str]:
     engine.post(f"{path}/wait")  # its output ends a moment before it does
     found = seen(engine.get(f"{path}/json"))
     return found.exit_code or 0, found.reason
+
+
+def _end_exec(engine: NodeEngine, container: str, path: str, mark: str) -> None:
+    """End a command that goes on, with all that it started: the engine itself can't, but the container's shell can.
+
+    It is known by its environment, which only processes of the same user can see.
+    """
+    if engine.get(f"{path}/json")["Running"]:
+        made = engine.post(f"{container}/exec", {"Cmd": ["/bin/sh", "-c", END, "sh", mark]})
+        engine.post(f"/exec/{made['Id']}/start", {"Detach": True, "Tty": False})
 
 
 def _exec_result(engine: NodeEngine, path: str) -> tuple[int, str]:

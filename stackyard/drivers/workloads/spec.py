@@ -154,10 +154,18 @@ def container(run: Run) -> dict[str, Any]:
         "Mounts": [mount(run.app_id, each) for each in asked.mounts],
         "StopGracePeriod": nanoseconds(asked.stop_grace),
         "Healthcheck": healthcheck(asked.healthcheck) if asked.healthcheck else None,
-        "Init": True,
+        "Init": None if has_init(asked) else True,
         "DNSConfig": {},
     }
     return {key: value for key, value in spec.items() if value not in (None, [])}
+
+
+def has_init(asked: Service) -> bool:
+    """Tell whether its image begins with an init of its own: those of language packs and buildpacks all do.
+
+    The inner of two would complain in the log, and reap nothing.
+    """
+    return asked.build is not None and not asked.build.dockerfile and asked.entrypoint is None
 
 
 def literal(value: str) -> str:

@@ -57,7 +57,7 @@ class Stream(Protocol):
         """Return the exit code and in words how it ended; after the end of output."""
 
     def close(self) -> None:
-        """End the reading, from whichever thread; the command is not stopped by it."""
+        """End the reading, from whichever thread; a job goes on, what `exec` began ends with all that it started."""
 
 
 class Jobs(Protocol):

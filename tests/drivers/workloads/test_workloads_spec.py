@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stackyard.drivers.workloads import images, observe, placement, reasons, spec
 from stackyard.drivers.workloads.observe import Container
-from stackyard.model.applications import HealthCheck, Mount, Service
+from stackyard.model.applications import BuildSpec, HealthCheck, Mount, Service
 from stackyard.model.ports import ClusterAccess, NodeAccess, Run, TLSPair
 
 APP = "0123456789abcdef"
@@ -51,6 +51,17 @@ def test_a_service_needs_no_virtual_address_and_no_fixed_port() -> None:
 def test_only_what_was_asked_for_is_passed() -> None:
     assert spec.container(run()).keys() == {"Image", "Labels", "StopGracePeriod", "Init", "DNSConfig"}
     assert spec.service(run(), "net")["TaskTemplate"]["Resources"] == {"Limits": {}}
+
+
+def test_what_begins_with_an_init_gets_no_second_one() -> None:
+    def init(**options: Any) -> bool:
+        return spec.container(run(**options)).get("Init", False)
+
+    assert init(build=None)
+    assert init(build=BuildSpec(dockerfile="Dockerfile"))
+    assert not init(build=BuildSpec())
+    assert not init(build=BuildSpec(buildpacks=("https://example.org/a",)))
+    assert init(build=BuildSpec(), entrypoint=("sh",)), "what is started instead of the image's own has none"
 
 
 def test_everything_that_can_be_asked_for() -> None:
