@@ -23,8 +23,9 @@ LOOPBACK = "127.0.0.1,localhost,.localhost"
 
 
 def write_clouds(state: State, identity_url: str) -> None:
-    """Write clouds.yaml (0600: it has passwords in it)."""
-    clouds = {name: _cloud(state, account, identity_url) for name, account in CLOUDS.items()}
+    """Write clouds.yaml (0600: it has passwords in it); clouds of other names in it stay."""
+    there = (yaml.safe_load(state.clouds.read_text()) or {}).get("clouds") or {} if state.clouds.exists() else {}
+    clouds = {**there, **{name: _cloud(state, account, identity_url) for name, account in CLOUDS.items()}}
     write(state.clouds, yaml.safe_dump({"clouds": clouds}, sort_keys=False))
 
 
