@@ -18,9 +18,16 @@ from stackyard.drivers.secrets.fernet import FernetSecrets, ensure_key
 from stackyard.model import errors
 from stackyard.model.applications import AppSpec, Release, Service
 from stackyard.model.files import MAX_FILE, File, FileMount, Overlay, RunFile, sealed
+from stackyard.model.groups import Group
 
 KEYSTONE = "[DEFAULT]\ndebug = $x\n[database]\nconnection = mysql://keystone:${DB_PASSWORD}@db/keystone\n"
-TREE = {"etc/keystone.conf": KEYSTONE, "motd": "costs $5, ${NOT}", "key.pem": "private", "bad.ini": "[a\n", "large": "x" * MAX_FILE}
+TREE = {
+    "etc/keystone.conf": KEYSTONE,
+    "motd": "costs $5, ${NOT}",
+    "key.pem": "private",
+    "bad.ini": "[a\n",
+    "large": "x" * MAX_FILE,
+}
 
 
 def read(path: str) -> str:
@@ -207,7 +214,9 @@ FILES = (
 MOUNTS = (FileMount("conf", "/etc/c"), FileMount("motd", "/m", uid=5), FileMount("key", "/run/secrets/key", True))
 
 
-def made(secrets: FernetSecrets, *overlays: Overlay, service: str = "web") -> dict[str, RunFile]:
+def made(
+    secrets: FernetSecrets, *overlays: Overlay, service: str = "web", group: Group | None = None
+) -> dict[str, RunFile]:
     release = Release(
         project_id="p",
         app_id="a",
@@ -217,7 +226,7 @@ def made(secrets: FernetSecrets, *overlays: Overlay, service: str = "web") -> di
         overlays=sealed(secrets, overlays),
     )
     assert "private" not in str(dataclasses.asdict(release))
-    found = rendering.files_of(secrets, release, Service(service, image="i", files=MOUNTS))
+    found = rendering.files_of(secrets, release, Service(service, image="i", files=MOUNTS, group=group))
     return {file.target: file for file in found}
 
 
@@ -249,6 +258,8 @@ def test_layers_lie_in_their_order(secrets: FernetSecrets) -> None:
     assert found["/etc/c"].on("n3") == found["/etc/c"].text
     assert (found["/m"].text, found["/m"].secret) == ("replaced s3cret", True)
     assert "b = env" in made(secrets, *layers[2:4], service="other")["/etc/c"].text
+    member = made(secrets, layers[1], service="web-2", group=Group(member_of="web"))
+    assert "b = service" in member["/etc/c"].text
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,10 @@ def files_of(secrets: Secrets, release: Release, service: Service) -> tuple[RunF
     config: dict[str, str] = json.loads(secrets.open(release.config)) if release.config else {}
     overlays = opened(secrets, release.overlays)
     by_name = {(file.name, file.secret): file for file in release.spec.files}
+    name = service.group.member_of or service.name if service.group else service.name
     try:
         return tuple(
-            _file(secrets, mount, by_name[mount.file, mount.secret], overlays, service.name, config)
-            for mount in service.files
+            _file(secrets, mount, by_name[mount.file, mount.secret], overlays, name, config) for mount in service.files
         )
     except errors.BadInput as error:
         raise errors.GiveUp(f"service {service.name}: {error}") from error
@@ -48,15 +48,17 @@ def _file(
 ) -> RunFile:
     text = secrets.open(file.text) if file.sealed else file.text
     own = dataclasses.replace(file, text=text, sealed=False)
-    applying = [] if file.secret else [each for each in overlays if each.file == file.name]
+    named = [] if file.secret else [each for each in overlays if each.file == file.name]
+    applying = [each for each in named if _here(each, service)]
     everywhere = layered(own, applying, service)
-    per_node = {each.node: layered(own, applying, service, each.node) for each in applying if _here(each, service)}
+    per_node = {each.node: layered(own, applying, service, each.node) for each in applying}
     per_node.pop("", None)
     made = [everywhere, *per_node.values()]
     return RunFile(
         mount.target,
         rendered(own, everywhere, config),
-        secret=file.secret or any(templates.keys(each, file.name) for each in made),
+        # What an operator sets is sealed in the database; it is no less a secret where it runs.
+        secret=file.secret or bool(applying) or any(templates.keys(each, file.name) for each in made),
         uid=mount.uid,
         gid=mount.gid,
         mode=mount.mode,
