@@ -151,3 +151,15 @@ class TestBuildpacks:
             body = {"source": {"digest": digest}, "buildpacks": wrong}
             assert full.call("POST", f"{API}/apps/shop/workflows", body).status_code == 400
         assert full.call("GET", f"{API}/apps/shop").json["buildpacks"] == []
+
+
+class TestRebase:
+    def test_what_had_nothing_to_move_says_so(self, full: World) -> None:
+        serve(full, push(full, upload(full, app="1")), 2)
+        asked = full.call("POST", f"{API}/apps/shop/workflows", {"actions": ["rebase"]}).json
+        assert asked["unchanged"] is False, "nobody knows yet"
+        full.reach("builds", asked["uuid"], observed=BuildObserved(Step.DONE, release=2))
+        assert full.call("GET", f"{API}/apps/shop/workflows/{asked['uuid']}").json["unchanged"] is True
+        moved = full.call("POST", f"{API}/apps/shop/workflows", {"actions": ["rebase"]}).json
+        full.reach("builds", moved["uuid"], observed=BuildObserved(Step.DONE, release=3, images=IMAGES))
+        assert full.call("GET", f"{API}/apps/shop/workflows/{moved['uuid']}").json["unchanged"] is False

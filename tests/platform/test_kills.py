@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.platform, pytest.mark.engine, pytest.mark.timeout(900)
 
 FIRST_PUSH_STEPS = ("DetectServices", "BuildImage", "MakeRelease", "PinService", "StartRun", "SwitchRoute", "Serve")
 SECOND_PUSH_STEPS = ("StartRun", "SwitchRoute", "Serve", "StopRun")
+PROMOTION_STEPS = ("StartRun", "SwitchRoute", "Serve", "StopRun")
 DESTROY_STEPS = ("RemoveRoute", "RemoveRuns", "RemoveArtifacts")
 PROGRAM = """
 import http.server, os
@@ -135,6 +136,23 @@ def test_second_push(shell: Shell, killer: Killer, home: str, tmp_path: pathlib.
     push(shell, write(tmp_path, f"after {moment}"))
     until(shell, lambda: killer.done)
     until(shell, lambda: running(shell) == [("redis", 1), ("web", newest + 1)])
+
+
+@pytest.mark.parametrize("moment", moments(*PROMOTION_STEPS))
+def test_promotion(shell: Shell, killer: Killer, home: str, tmp_path: pathlib.Path, moment: str) -> None:
+    if not builds(shell):
+        push(shell, write(tmp_path, "one"))
+    if "staging" not in [each["name"] for each in shell.json("environments", "killed")]:
+        shell.ok("environments", "killed", "add", "staging")
+    tried = shell.json("push", str(write(tmp_path, f"promoted {moment}")), "--app", "killed", "--env", "staging")
+    killer.arrange(moment)
+    shell.ok("promote", "killed", "--to", "production", "--no-wait")
+    until(shell, lambda: killer.done)
+    number = tried["release"] + 1
+    until(shell, lambda: running(shell) == [("redis", 1), ("web", number)])
+    made = until(shell, lambda: shell.json("releases", "killed", "--env", "production"))
+    assert [each["number"] for each in made if each["number"] > tried["release"]] == [number], "one release, not two"
+    assert (made[0]["current"], made[0]["images"]) == (True, tried["images"])
 
 
 @pytest.mark.parametrize("moment", moments(*DESTROY_STEPS))
