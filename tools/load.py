@@ -84,6 +84,11 @@ class Load:
         """Seconds of the slowest request."""
         return max((sample.seconds for sample in list(self._samples)), default=0.0)
 
+    def percentile(self, share: float) -> float:
+        """Return the seconds within which this share of the requests ended, 0 without any."""
+        times = sorted(sample.seconds for sample in list(self._samples))
+        return times[min(len(times) - 1, int(share * len(times)))] if times else 0.0
+
     def first(self, version: str) -> float | None:
         """Return when `version` answered first, in seconds from the start."""
         return min((sample.at + sample.seconds for sample in self._samples if sample.version == version), default=None)

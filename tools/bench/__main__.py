@@ -13,7 +13,7 @@ import tempfile
 from rich.console import Console
 from rich.table import Table
 
-from tools.bench import api, cluster, healing, logs, many, memory, push, rebase, serving
+from tools.bench import api, cluster, healing, limits, logs, many, memory, push, rebase, serving
 from tools.bench.platform import Platform
 
 MEASURES = {
@@ -24,6 +24,7 @@ MEASURES = {
     "push": push.measure,
     "rebase": rebase.measure,
     "serving": serving.measure,
+    "limits": limits.measure,
     "logs": logs.measure,
     "api": api.measure,
     "memory": memory.measure,

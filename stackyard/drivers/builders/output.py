@@ -17,6 +17,8 @@ TAIL_LINES = 15
 MEMORY_LINES = 400
 FLOOD = 20
 """A build that writes this many times what is kept of its output is ended."""
+_LINE_COST = 100
+"""Characters that a line counts for at least: the engine keeps each with a time, and writes it by itself."""
 _MAX_LINE = 1000
 _NOISE = re.compile(
     r"^ ---> (?:[0-9a-f]{12}|Running in [0-9a-f]+)$|^Removing intermediate container |^Successfully (?:built|tagged) "
@@ -33,15 +35,17 @@ class Output:
         self._left = limit
         self._limit = limit
         self._written = 0
+        self._lines = 0
         self._part = ""
         self._memory: collections.deque[str] = collections.deque(maxlen=MEMORY_LINES)
 
     def write(self, text: str) -> None:
         """Take a piece, which may end within a line; raises GiveUp when there is no end to them."""
         self._written += len(text)
-        if self._written > FLOOD * self._limit:
+        self._lines += text.count("\n")
+        if max(self._written, _LINE_COST * self._lines) > FLOOD * self._limit:
             raise errors.GiveUp(
-                f"the build wrote more than {self._written >> 20} MiB of output and was stopped;"
+                f"the build wrote {self._written} characters of output in {self._lines} lines and was stopped;"
                 f" make it say less\nIts output ends:\n{self.tail()}"
             )
         *lines, self._part = (self._part + text).split("\n")
