@@ -112,14 +112,14 @@ def _plan_formation(deployment: Deployment, group: GroupRuns, now: float) -> lis
 def _plan_ready(deployment: Deployment, group: GroupRuns) -> list[Action]:
     """Wait until all serve; a member of a new release that will not is told."""
     by_name = {run.name: run for run in group.seen}
-    left = [run for run in group.runs if not ready(by_name[run.name])] if not group.old else list(group.runs)
-    for run in left if not group.old else ():
-        failed = hopeless(by_name[run.name]) if run.release != deployment.serving else ""
+    lacking = [run for run in group.runs if run.name not in by_name or not ready(by_name[run.name])]
+    there = [(run, by_name[run.name]) for run in lacking if run.name in by_name]
+    for run, found in there:
+        failed = hopeless(found) if run.release != deployment.serving else ""
         if failed:
             return [Fail(run.name, run.service.name, failed)]
-    if not left:
+    if not lacking:
         return []
-    lacking = [run for run in group.runs if run.service.name not in group.synced]
-    words = groups.listed(run.service.name for run in lacking)
-    said = next((lack(by_name[run.name]) for run in lacking if run.name in by_name), "")
+    words = groups.listed(run.service.name for run in lacking if run.service.name not in group.synced)
+    said = next((lack(found) for _, found in there), "")
     return [Wait(f"waiting for group {group.name}: {words} not synced yet{said}", groups.LOOK_SECONDS)]
