@@ -36,6 +36,7 @@ def _row(found: Json) -> Json:
         "url": found.get("app_url"),
         **{f"url {name}": url for name, url in (found.get("urls") or {}).items() if url != found.get("app_url")},
         "scale": scale,
+        "groups": ", ".join(f"{name} {state}" for name, state in sorted((found.get("groups") or {}).items())),
         "buildpacks": ", ".join(found.get("buildpacks") or ()) or "none (as the source says)",
         "cluster": found.get("cluster_id"),
         "created": found.get("created_at"),

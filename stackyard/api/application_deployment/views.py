@@ -60,6 +60,7 @@ def app(call: Call, record: Application, progress: Progress, environment: str = 
         "urls": addresses(call, record, progress.releases.get(record.id)),
         "release": max(0, deployment.serving) if deployment else 0,
         "scale_config": _scale(deployment),
+        "groups": {name: each.formation.value for name, each in deployment.groups.items()} if deployment else {},
         "cluster_id": deployment.cluster_id if deployment else None,
         "buildpacks": list(record.buildpacks),
         "created_at": _time(record.created_at),
