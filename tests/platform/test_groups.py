@@ -18,7 +18,7 @@ from stackyard.local import images
 from tests.platform.clusters import Host
 from tests.platform.shell import Shell
 
-pytestmark = [pytest.mark.platform, pytest.mark.engine, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.platform, pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 MEMBERS = ("db-1", "db-2", "db-3")
 IMAGE = "mariadb:sytest-group"
@@ -151,7 +151,6 @@ def write_until_killed(galera: Galera) -> set[str]:
     return acknowledged
 
 
-@pytest.mark.slow
 def test_a_member_that_loses_its_volume_joins_again(galera: Galera) -> None:
     galera.sql("db-1", "CREATE TABLE t (n INT PRIMARY KEY)")
     galera.sql("db-1", "INSERT INTO t VALUES (1)")
@@ -163,7 +162,6 @@ def test_a_member_that_loses_its_volume_joins_again(galera: Galera) -> None:
     assert galera.show()["epoch"] == 1
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_twenty_groups_of_three_form_twenty_clusters(
     shell: Shell, host: Host, place: str, tmp_path: pathlib.Path
