@@ -17,7 +17,7 @@ TAIL_LINES = 15
 MEMORY_LINES = 400
 FLOOD = 20
 """A build that writes this many times what is kept of its output is ended."""
-_LINE_COST = 100
+_LINE_COST = 500
 """Characters that a line counts for at least: the engine keeps each with a time, and writes it by itself."""
 _MAX_LINE = 1000
 _NOISE = re.compile(
