@@ -13,15 +13,15 @@ import io
 import json
 import pathlib
 import shlex
-import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from stackyard.drivers.builders import buildpack_launcher as launcher
 from stackyard.drivers.builders import buildpack_orders, buildpacks, context, labels
 from stackyard.drivers.builders.buildpack_orders import Group, Part
+from stackyard.drivers.builders.buildpack_results import EMPTY, Result
 from stackyard.drivers.builders.buildpacks import Buildpack
 from stackyard.drivers.builders.executor import Executor
 from stackyard.drivers.builders.images import Made
@@ -39,8 +39,6 @@ Checkout = Callable[[str, str, pathlib.Path, Log], str]
 RUN, BUILD = "stackyard/buildpack", "stackyard/buildpack-build"
 OUT = f"{VOLUME}/out"
 MAX_BYTES = 256 * 1024**2
-MAX_RESULT = 4 * 1024**2
-_SPOOL = 32 * 1024**2
 _RUNNER = pathlib.Path(__file__).with_name("buildpack_runner")
 _RUN = f"""import sys
 sys.path.append("{PROJECT}")
@@ -110,7 +108,7 @@ class BuildpackExecutor:
         base, workshop = executor.stack(RUN, log), executor.stack(BUILD, log)
         work = Work(shop, _step(request, fetched), workshop, base, beside=_beside(fetched))
         folders = request.service.build.folders if request.service.build else ()
-        parts = [VERSION, work.key, launcher.script(_EMPTY, []), list(folders)]
+        parts = [VERSION, work.key, launcher.script(EMPTY, []), list(folders)]
         key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
         known = executor.known(key)
         if known:
@@ -156,52 +154,6 @@ def _step(request: BuildRequest, fetched: Fetched) -> Step:
         produces=(OUT,),
         verb="built",
     )
-
-
-_EMPTY: dict[str, Any] = {
-    "layers": [],
-    "processes": [],
-    "labels": {},
-    "releases": [],
-    "changes": [],
-    "profile": [],
-    "executed": [],
-    "built_by": [],
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """What the buildpacks left: their words, and layers by file name."""
-
-    told: Mapping[str, Any]
-    layers: Mapping[str, Layer]
-
-    @classmethod
-    def read(cls, tar: IO[bytes], stack: contextlib.ExitStack) -> Result:
-        """Return the result in a tar; raises GiveUp where a buildpack has spoiled it."""
-        tar.seek(0)
-        told: dict[str, Any] | None = None
-        layers: dict[str, Layer] = {}
-        try:
-            with tarfile.open(fileobj=tar, mode="r:") as outer:
-                for entry in outer:
-                    name, content = entry.name.rpartition("/")[2], outer.extractfile(entry) if entry.isreg() else None
-                    if content is None:
-                        continue
-                    if name == "result.json":
-                        told = json.loads(content.read(MAX_RESULT))
-                    else:
-                        layers[name] = _spooled(content, stack)
-            return cls({**_EMPTY, **(told or {})}, layers)
-        except (tarfile.TarError, ValueError, TypeError) as error:
-            raise errors.GiveUp(f"the buildpacks left no proper result: {error}") from error
-
-
-def _spooled(content: IO[bytes], stack: contextlib.ExitStack) -> Layer:
-    spool = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL))  # noqa: SIM115
-    shutil.copyfileobj(content, spool, 1024**2)
-    return Layer.of_tar(cast(IO[bytes], spool))
 
 
 @dataclasses.dataclass(frozen=True)
