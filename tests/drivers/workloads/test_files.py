@@ -23,7 +23,8 @@ pytestmark = pytest.mark.engine
 
 PLAIN = RunFile("/etc/app/plain.conf", "a = $b {{.Node.Hostname}}\n", mode=0o440, uid=7, gid=8)
 SECRET = RunFile("/run/secrets/key", "s3cret-value", secret=True, mode=0o400)
-SHOW = "ls -ln /etc/app/plain.conf /run/secrets/key; cat /etc/app/plain.conf /run/secrets/key /etc/app/here; echo; sleep 99"
+LIST = "ls -ln /etc/app/plain.conf /run/secrets/key"
+SHOW = f"{LIST}; cat /etc/app/plain.conf /run/secrets/key /etc/app/here; echo; sleep 99"
 
 
 @pytest.fixture
