@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
 import hashlib
 import io
 import json
@@ -42,9 +43,9 @@ def name(run: Run, file: RunFile) -> str:
 
 
 def _by_node(file: RunFile) -> str:
-    """Return a template of the swarm's that is another text on some nodes."""
+    """Return a template of the swarm's that is another text on some nodes, here by their ids: it knows no names."""
     cases = [
-        f"{{{{{'else ' if at else ''}if eq .Node.Hostname {json.dumps(node)}}}}}{spec.literal(text)}"
+        f"{{{{{'else ' if at else ''}if eq .Node.ID {json.dumps(node)}}}}}{spec.literal(text)}"
         for at, (node, text) in enumerate(sorted(file.nodes.items()))
     ]
     return f"{''.join(cases)}{{{{else}}}}{spec.literal(file.text)}{{{{end}}}}"
@@ -52,12 +53,23 @@ def _by_node(file: RunFile) -> str:
 
 def ensure(engine: NodeEngine, run: Run) -> dict[str, list[dict[str, Any]]]:
     """Have the swarm keep the files of a run; return what its containers' specification says of them."""
+    if any(file.nodes for file in run.files):
+        run = dataclasses.replace(run, files=_by_ids(engine, run.files))
     found: dict[str, list[dict[str, Any]]] = {}
     for each in KINDS:
         wanted = [file for file in run.files if kind(file) == each]
         if wanted:
             found[each.title()] = _ensure(engine, run, each, wanted)
     return found
+
+
+def _by_ids(engine: NodeEngine, files: Sequence[RunFile]) -> tuple[RunFile, ...]:
+    """Return files with the swarm's ids of nodes in place of their names; nodes that it does not have are left out."""
+    ids = {node["Description"]["Hostname"]: node["ID"] for node in engine.get("/nodes")}
+    return tuple(
+        dataclasses.replace(file, nodes={ids[name]: text for name, text in file.nodes.items() if name in ids})
+        for file in files
+    )
 
 
 def _ensure(engine: NodeEngine, run: Run, of: str, wanted: Sequence[RunFile]) -> list[dict[str, Any]]:

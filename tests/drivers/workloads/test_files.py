@@ -67,7 +67,7 @@ def expected(lines: list[str], world: World) -> None:
         ["-r--------", "0", "0", str(len(SECRET.text))],
     ]
     assert lines[2] == PLAIN.text.strip()
-    assert lines[3] in {SECRET.text + f"on {each.name} }}}}" for each in named(world)} | {
+    assert lines[3] in {SECRET.text + f"on {each.name} }}" for each in named(world)} | {
         SECRET.text + "elsewhere {{",
     }
 
