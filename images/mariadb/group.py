@@ -167,13 +167,22 @@ def status() -> dict[str, object]:
     return told | {"cluster": said.get("wsrep_cluster_state_uuid", ""), "size": int(said.get("wsrep_cluster_size", 0))}
 
 
+def told_by(command: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command with this text as its input; what it writes to either output is `stdout`."""
+    out = subprocess.PIPE
+    return subprocess.run(
+        command, check=False, input=text, stdout=out, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
+
+
 def variables() -> dict[str, str]:
     """Return the server's Galera status; empty while it does not answer."""
     user = f"--user={'root' if os.geteuid() == 0 else 'mysql'}"  # known to the server by its socket
     asking = "SHOW STATUS WHERE Variable_name IN ('wsrep_cluster_status', 'wsrep_ready', 'wsrep_local_state',"
     asking += " 'wsrep_cluster_state_uuid', 'wsrep_cluster_size')"
     try:
-        done = subprocess.run([*CLIENT, user, "-N", "-B", "-e", asking], capture_output=True, text=True, timeout=ANSWER_SECONDS)
+        command = [*CLIENT, user, "-N", "-B", "-e", asking]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=ANSWER_SECONDS)
     except subprocess.TimeoutExpired:
         return {}
     rows = [line.split("\t") for line in done.stdout.splitlines()]
@@ -215,7 +224,7 @@ def recovered() -> dict[str, object] | None:
     # It asks the way Galera is set up, though it never connects: else its engine counts as one that is missing.
     galera = ["--wsrep-on=ON", f"--wsrep-provider={PROVIDER}", "--wsrep-cluster-address=gcomm://", TRANSFER_METHOD]
     command = ["mariadbd", "--wsrep-recover", "--skip-networking", *galera]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    done = told_by(command)
     found = RECOVERED.search(done.stdout)
     if found is None:
         print(done.stdout, flush=True)
@@ -232,14 +241,14 @@ def initialise() -> None:
         if each != MAKING:
             shutil.rmtree(each) if each.is_dir() and not each.is_symlink() else each.unlink()
     say("making the first data")
-    install = ["mariadb-install-db", "--skip-test-db", "--auth-root-authentication-method=socket", "--skip-name-resolve"]
-    done = subprocess.run(install, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    options = ["--skip-test-db", "--auth-root-authentication-method=socket", "--skip-name-resolve"]
+    done = told_by(["mariadb-install-db", *options])
     if done.returncode:
         sys.exit(f"mariadb-install-db ended with {done.returncode}:\n{done.stdout}")
     bootstrap = ["mariadbd", "--bootstrap", "--wsrep-on=OFF", "--skip-log-bin"]
-    done = subprocess.run(bootstrap, input=first_statements(), capture_output=True, text=True, errors="replace")
+    done = told_by(bootstrap, first_statements())
     if done.returncode:
-        sys.exit(f"the first statements failed:\n{done.stderr[-4000:]}")
+        sys.exit(f"the first statements failed:\n{done.stdout[-4000:]}")
     MAKING.unlink()
 
 

@@ -153,7 +153,7 @@ def test_the_first_group_of_an_order_that_fits(bench: Bench, served: str) -> Non
 
 def test_an_order_of_what_nobody_has(bench: Bench, served: str) -> None:
     name(bench, f"{served}/cnb-order")
-    with pytest.raises(errors.BadInput, match="sample/answer is neither in its repository nor .* name that one too"):
+    with pytest.raises(errors.BadInput, match=r"sample/answer is neither in its repository nor .* name that one too"):
         bench.push()
 
 
