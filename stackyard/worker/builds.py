@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
 import json
 import pathlib
 import shutil
@@ -14,26 +13,24 @@ from collections.abc import Callable, Iterator, Sequence
 
 from stackyard.drivers.files.rendering import with_sealed
 from stackyard.drivers.secrets.authorities import Authorities
-from stackyard.intents import domains, rules
 from stackyard.intents.hiding import secret_values
 from stackyard.model import errors
-from stackyard.model.applications import AppSpec, Deployment, Release, Service
+from stackyard.model.applications import Deployment, Service
 from stackyard.model.builds import Build, Source, Step
 from stackyard.model.clusters import Cluster
-from stackyard.model.domains import Domain
 from stackyard.model.masking import mask
-from stackyard.model.phase import ENDING, Phase, Trigger
+from stackyard.model.phase import ENDING, Phase
 from stackyard.model.plan import Action
 from stackyard.model.plan import builds as steps
 from stackyard.model.ports import Builder, BuildRequest, Log, NodeAccess, Rebaser, Sources
-from stackyard.model.records import Event, utcnow
 from stackyard.store import Store, Transaction
 from stackyard.store.builds import Builds as Rows
 from stackyard.store.builds import unchanged
-from stackyard.worker import rebasing
 from stackyard.worker.applications import image_prefix
 from stackyard.worker.logs import BuildLog
 from stackyard.worker.reconciler import Change, Passive
+from stackyard.worker.releasing import Releasing, advance
+from stackyard.worker.timings import deployed, timed
 
 STEPS: dict[type[Action], Step] = {
     steps.FetchSource: Step.FETCH,
@@ -70,12 +67,13 @@ class Builds(Passive):
         self.builder = builder
         self.authorities = authorities
         self.workshop = workshop
+        self.releasing = Releasing(store, workshop.domain, workshop.ready_seconds, workshop.rebaser)
         self.actions: dict[type[Action], Callable[..., Change[Build] | None]] = {
             steps.FetchSource: self._fetch,
             steps.DetectServices: self._detect,
             steps.BuildImage: self._build,
-            steps.RebaseImages: self._rebase,
-            steps.MakeRelease: self._release,
+            steps.RebaseImages: self.releasing.rebase,
+            steps.MakeRelease: self.releasing.release,
             steps.Abandon: self._abandon,
         }
 
@@ -111,7 +109,7 @@ class Builds(Passive):
                 change = self.actions[type(action)](record, action, log)
             except (errors.BadInput, errors.GiveUp) as error:  # whose words may be the last of the output
                 raise errors.GiveUp(mask(str(error), hidden)) from error
-        return _timed(change, STEPS[type(action)].value, time.monotonic() - started) if change else None
+        return timed(change, STEPS[type(action)].value, time.monotonic() - started) if change else None
 
     def failed(self, record: Build, reason: str) -> Change[Build]:
         """Write the reason where people look for it: at the log's end."""
@@ -127,10 +125,10 @@ class Builds(Passive):
             release = tx.releases.number(record.app_id, record.observed.release)
             deployment = tx.deployments.of(record.app_id, record.environment)
             events = tx.events.of([deployment.id], NEWEST_EVENTS) if deployment else []
-        done = _advance(record, Step.DONE)
+        done = advance(record, Step.DONE)
         if release.build_id == record.id:
-            for phase, seconds in _deployed(release, events):
-                done = _timed(done, phase, seconds)
+            for phase, seconds in deployed(release, events):
+                done = timed(done, phase, seconds)
         return dataclasses.replace(done, also=lambda tx: tx.builds.nudge_unfinished(record.app_id))
 
     def removed(self, record: Build, tx: Transaction) -> None:
@@ -140,14 +138,14 @@ class Builds(Passive):
     def _fetch(self, record: Build, _action: object, log: Log) -> Change[Build]:
         source = record.source
         if source.digest:
-            return _advance(record, Step.DETECT, digest=source.digest, revision=source.revision)
+            return advance(record, Step.DETECT, digest=source.digest, revision=source.revision)
         url = self.authorities.secrets.open(source.sealed) if source.sealed else source.repository
         digest, commit = self.sources.fetch(url, source.revision, log)
         serving = 0 if source.force else self._serving(record, digest)
         if serving:
             log(f"nothing changed; release {serving} serves\n")
-            return _advance(record, Step.DEPLOY, digest=digest, revision=commit, release=serving)
-        return _advance(record, Step.DETECT, digest=digest, revision=commit)
+            return advance(record, Step.DEPLOY, digest=digest, revision=commit, release=serving)
+        return advance(record, Step.DETECT, digest=digest, revision=commit)
 
     def _hidden(self, siblings: Sequence[Deployment]) -> list[str]:
         """Return the secrets of all environments of an application, which its build output must not tell."""
@@ -168,7 +166,7 @@ class Builds(Passive):
             log(f"note: {note}\n")
         for service in spec.services:
             log(f"service {service.name}: {_origin(service)}\n")
-        return _advance(record, Step.BUILD, spec=with_sealed(self.authorities.secrets, spec))
+        return advance(record, Step.BUILD, spec=with_sealed(self.authorities.secrets, spec))
 
     def _chosen(self, source: Source) -> tuple[str, ...]:
         """Return the buildpacks that the application had chosen, with the passwords in them."""
@@ -185,7 +183,7 @@ class Builds(Passive):
             image = self.builder.resolve(node, service.image or "", record.project_id, log)
         else:
             image = self._make(record, service, node, log)
-        return _advance(record, Step.BUILD, images={**record.observed.images, service.name: image})
+        return advance(record, Step.BUILD, images={**record.observed.images, service.name: image})
 
     def _make(self, record: Build, service: Service, node: NodeAccess, log: Log) -> str:
         with self.store.reading() as tx:
@@ -210,61 +208,6 @@ class Builds(Passive):
         if service.build is None or spec is None:
             return None
         return next((other.name for other in spec.services if _same_image(other, service, record)), None)
-
-    def _rebase(self, record: Build, action: object, log: Log) -> Change[Build]:
-        """Rebase and release in one action: what it writes in the registry is the same when it is done twice."""
-        with self.store.reading() as tx:
-            deployment = _environment(tx, record)
-            old = rebasing.current(tx, deployment)
-        if self.workshop.rebaser is None:
-            raise errors.GiveUp("this platform's registry can't rebase images; push the application again instead")
-        moved = rebasing.moved(self.workshop.rebaser, old.release.spec.services, log)
-        if not moved.images:
-            log(f"release {old.release.number} is on the newest of its stacks already\n")
-            return _advance(record, Step.DEPLOY, revision=old.release.revision, release=old.release.number)
-        made = {
-            service.name: moved.images.get(service.image or "", service.image or "")
-            for service in old.release.spec.services
-        }
-        observed = dataclasses.replace(
-            record.observed, digest=old.digest, revision=old.release.revision, spec=old.release.spec, images=made
-        )
-        return self._release(dataclasses.replace(record, observed=observed), action, log, moved.summary)
-
-    def _release(self, record: Build, _action: object, log: Log, summary: str = "") -> Change[Build]:
-        with self.store.reading() as tx:
-            deployment = _environment(tx, record)
-            number = tx.releases.next_number(record.app_id)
-        release = Release(
-            project_id=record.project_id,
-            app_id=record.app_id,
-            number=number,
-            spec=_with_images(record),
-            environment=record.environment,
-            config=deployment.config,
-            secret_keys=deployment.secret_keys,
-            overlays=deployment.overlays,
-            build_id=record.id,
-            revision=record.observed.revision,
-            summary=summary or f"push {record.number}",
-        )
-        if any(service.domains for service in release.spec.services):
-            with self.store.reading() as tx:
-                _claimed(tx, release, self.workshop.domain)
-        log(f"release {number}\n")
-        deadline = rules.within(self.workshop.ready_seconds * release.spec.starts)
-        change = _advance(record, Step.DEPLOY, release=number)
-        return dataclasses.replace(
-            change,
-            note=("released", f"release {number}"),
-            also=lambda tx: self._write(tx, record, release, deadline),
-        )
-
-    def _write(self, tx: Transaction, record: Build, release: Release, deadline: datetime.datetime) -> None:
-        for domain in _claimed(tx, release, self.workshop.domain):
-            tx.domains.put(domain)
-        domains.let_go(tx, release)
-        write_release(tx, record, release, deadline)
 
     def _abandon(self, record: Build, action: steps.Abandon, log: Log) -> None:
         raise errors.GiveUp(action.reason)
@@ -294,66 +237,6 @@ class Builds(Passive):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _deployed(release: Release, events: Sequence[Event]) -> Iterator[tuple[str, float]]:
-    """Yield how long a release took until it was ready, and then until it alone was routed to."""
-    own = [event for event in events if event.at >= release.created_at]
-    words = f"release {release.number} serves"
-    served = next((event.at for event in own if event.kind == "serving" and event.message == words), None)
-    end = served or utcnow()
-    routed = [event.at for event in own if event.kind == "routed" and event.at <= end]
-    ready = routed[0] if routed else end
-    staged = _staged([event for event in own if event.at <= end], ready)
-    if staged:
-        yield "stage", staged
-    yield "health", (ready - release.created_at).total_seconds() - staged
-    yield "switch", (end - ready).total_seconds()
-    yield Step.DEPLOY.value, (end - release.created_at).total_seconds()
-
-
-def _staged(events: Sequence[Event], ready: datetime.datetime) -> float:
-    """Return how many seconds the release stage took: from its first job until something else was begun."""
-    asked = [event.at for event in events if event.kind == "staging"]
-    if not asked:
-        return 0.0
-    after = [event.at for event in events if event.kind == "started" and event.at > asked[-1]]
-    return ((after[0] if after else ready) - asked[0]).total_seconds()
-
-
-def _timed(change: Change[Build], phase: str, seconds: float) -> Change[Build]:
-    """Add what an action took to the seconds of what people call it."""
-    observed = change.record.observed
-    spent = {**observed.seconds, phase: round(observed.seconds.get(phase, 0) + seconds, 3)}
-    timed = dataclasses.replace(change.record, observed=dataclasses.replace(observed, seconds=spent))
-    return dataclasses.replace(change, record=timed)
-
-
-def _claimed(tx: Transaction, release: Release, domain: str) -> Sequence[Domain]:
-    """Return the names that a release takes; raises GiveUp for one that it can't have."""
-    try:
-        return domains.claimed(tx, tx.applications.get(release.app_id), release, domain)
-    except (errors.Conflict, errors.BadInput) as error:
-        raise errors.GiveUp(f"the release can't have its domains: {error}") from None
-
-
-def write_release(tx: Transaction, build: Build, release: Release, deadline: datetime.datetime) -> None:
-    """Write a release and ask the build's environment for it; raises GiveUp when that is gone."""
-    deployment = _environment(tx, build)
-    tx.releases.insert(release)
-    message = f"release {release.number} asked for"
-    tx.deployments.change(deployment, Trigger.CHANGE, message, deadline=deadline, release=release.number)
-
-
-def _environment(tx: Transaction, build: Build) -> Deployment:
-    found = tx.deployments.of(build.app_id, build.environment)
-    if found is None or found.phase in ENDING:
-        raise errors.GiveUp(f"environment {build.environment} was removed while this push was under way")
-    return found
-
-
-def _advance(record: Build, step: Step, **observed: object) -> Change[Build]:
-    return Change(dataclasses.replace(record, observed=dataclasses.replace(record.observed, step=step, **observed)))  # type: ignore[arg-type]
-
-
 def _cluster(tx: Transaction, deployment: Deployment | None) -> Cluster | None:
     return tx.clusters.known(deployment.cluster_id) if deployment else None
 
@@ -370,9 +253,3 @@ def _origin(service: Service) -> str:
 
 def _same_image(other: Service, service: Service, record: Build) -> bool:
     return other.name in record.observed.images and other.build == service.build
-
-
-def _with_images(record: Build) -> AppSpec:
-    spec = record.observed.spec or AppSpec(())
-    made = [dataclasses.replace(service, image=record.observed.images[service.name]) for service in spec.services]
-    return dataclasses.replace(spec, services=tuple(made))
