@@ -4,20 +4,16 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 from stackyard.drivers.certificates.hosts import HostCertificates
-from stackyard.drivers.files.rendering import files_of
 from stackyard.drivers.secrets.authorities import Authorities
 from stackyard.intents.hiding import secret_values
 from stackyard.intents.rules import within
 from stackyard.model import errors
-from stackyard.model.applications import Application, Deployment, Release, Service, Stage
+from stackyard.model.applications import Application, Deployment, Release, Stage
 from stackyard.model.clusters import MASTER, Cluster
-from stackyard.model.files import RunFile
 from stackyard.model.masking import mask
 from stackyard.model.phase import ENDING, Phase
 from stackyard.model.plan import Action, Wait
@@ -33,11 +29,10 @@ from stackyard.worker.discovery import Registries
 from stackyard.worker.groups import Groups
 from stackyard.worker.reconciler import Change, Passive
 from stackyard.worker.routing import Routing
+from stackyard.worker.runs import runs_of
 from stackyard.worker.stages import Patience, Stages
 
 TAIL_LINES = 15
-ADDED: Mapping[str, object] = {"files": (), "again": False, "group": None, "labels": {}}
-"""Fields that services did not have in earlier versions: without them, what runs keeps its name and goes on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -296,57 +291,3 @@ class Deployments(Passive):
         with self.store.reading() as tx:
             release = tx.releases.number(record.app_id, record.release)
         return secret_values(self.secrets, release.config, release.secret_keys)
-
-
-def runs_of(secrets: Secrets, of: Deployment, release: Release, services: Sequence[Service]) -> tuple[Run, ...]:
-    """Return services of a release as they shall run in an environment, with its config in clear.
-
-    Config is for the code that was pushed: Redis beside it neither needs its secrets nor a restart for them. Where
-    nothing was built, everything gets it, unless files say which service needs what.
-    """
-    config = json.loads(secrets.open(release.config)) if release.config else {}
-    configured = [service.name for service in release.spec.services if service.build]
-    everywhere = not configured and not release.spec.files
-    return tuple(
-        _run(
-            of,
-            release,
-            service,
-            config if everywhere or _origin(service) in configured else {},
-            files_of(secrets, release, service),
-        )
-        for service in services
-    )
-
-
-def _origin(service: Service) -> str:
-    """Return the name of the release's service: a group's for its members."""
-    return service.group.member_of or service.name if service.group else service.name
-
-
-def _run(
-    of: Deployment, release: Release, service: Service, config: Mapping[str, str], files: tuple[RunFile, ...]
-) -> Run:
-    """Return a service of a release as it shall run, named after all that makes it differ from another."""
-    environment = {**service.environment, **config}
-    if service.port:
-        environment.setdefault("PORT", str(service.port))
-    made_of = dataclasses.asdict(
-        dataclasses.replace(service, replicas=0, build=None, depends_on=(), domains=(), labels={})
-    )
-    for added in (field for field in ADDED if made_of[field] == ADDED[field]):
-        del made_of[added]
-    parts = [made_of, environment, *(dataclasses.asdict(file) for file in files)]
-    text = json.dumps(parts, sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return Run(
-        name=f"{of.workload_id[:8]}-{service.name}-{digest}"[:63],
-        app_id=of.workload_id,
-        release=release.number,
-        service=service,
-        replicas=of.scale.get(service.name, service.replicas),
-        environment=environment,
-        digest=digest,
-        pin=of.pins.get(service.name) if service.mounts or service.group else None,
-        files=files,
-    )

@@ -21,9 +21,9 @@ from stackyard.model.plan import jobs as steps
 from stackyard.store import Store, Transaction
 from stackyard.store.jobs import Jobs as Rows
 from stackyard.worker import stages
-from stackyard.worker.deployments import runs_of
 from stackyard.worker.logs import BuildLog
 from stackyard.worker.reconciler import Change, Passive
+from stackyard.worker.runs import runs_of
 
 TAIL_LINES = 15
 TOLD_LINES = 200
