@@ -267,6 +267,7 @@ def test_bad_option_and_no_platform_say_what_to_do(platform: Platform) -> None:
     assert not (platform.folder / "none").exists()
 
 
+@pytest.mark.slow
 def test_killed_up_at_any_moment_is_finished_by_the_next_and_purge_leaves_nothing() -> None:
     made = Platform()
     chance = random.Random(7)

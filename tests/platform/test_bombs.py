@@ -12,7 +12,7 @@ from tests.platform.shell import Shell
 from tools.bench.limits import BOMBS, refusal, write
 from tools.load import Load
 
-pytestmark = [pytest.mark.platform, pytest.mark.engine, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.platform, pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(600)]
 
 CLUSTER = "bombs"
 RATE = 50

@@ -107,8 +107,8 @@ def builds(shell: Shell) -> list[dict[str, Any]]:
     return list(shell.json("builds", "killed")) if "killed" in apps else []
 
 
-def running(shell: Shell) -> list[tuple[str, int]]:
-    found = until(shell, lambda: shell.json("ps", "killed"))
+def running(shell: Shell, environment: str = "production") -> list[tuple[str, int]]:
+    found = until(shell, lambda: shell.json("ps", "killed", "--env", environment))
     return sorted((each["service"], each["release"]) for each in found if each["state"] == "running")
 
 
@@ -145,6 +145,10 @@ def test_promotion(shell: Shell, killer: Killer, home: str, tmp_path: pathlib.Pa
     if "staging" not in [each["name"] for each in shell.json("environments", "killed")]:
         shell.ok("environments", "killed", "add", "staging")
     tried = shell.json("push", str(write(tmp_path, f"promoted {moment}")), "--app", "killed", "--env", "staging")
+    # What is stopped or started for the push is none of the promotion's steps.
+    until(
+        shell, lambda: [each for each in running(shell, "staging") if each[0] == "web"] == [("web", tried["release"])]
+    )
     killer.arrange(moment)
     shell.ok("promote", "killed", "--to", "production", "--no-wait")
     until(shell, lambda: killer.done)
