@@ -174,3 +174,10 @@ def test_an_environment_goes_and_production_stays(world: World) -> None:
     assert world.call("DELETE", f"{APP}/environments/staging").status_code == 202
     assert get(world, "/environments/staging")["status"] == "DELETING"
     assert get(world)["status"] == "QUEUED"
+
+
+def test_an_application_that_is_removed_is_there_until_all_of_it_is_gone(world: World) -> None:
+    assert world.call("DELETE", APP).status_code == 202
+    with world.store.transaction() as tx:
+        tx.connection.execute(tx.deployments.table.delete())
+    assert get(world)["status"] == "DELETING"

@@ -10,6 +10,7 @@ from stackyard.api.call import Call, Reply
 from stackyard.model import errors
 from stackyard.model.applications import PRODUCTION, Application
 from stackyard.model.logs import moment
+from stackyard.model.phase import ENDING
 
 EVENTS_QUERY = environments.QUERY | {"after", "since", "tail"}
 
@@ -34,8 +35,10 @@ def create(call: Call) -> Reply:
 
 
 def show(call: Call) -> Reply:
-    """Show an application as it is in an environment."""
-    return Reply(data=_shown(call, call.target, environments.deployment(call).environment))
+    """Show an application as it is in an environment; one that is being removed is there until all of it is gone."""
+    if call.target.phase not in ENDING:
+        environments.deployment(call)
+    return Reply(data=_shown(call, call.target, environments.chosen(call)))
 
 
 def update(call: Call) -> Reply:
