@@ -63,16 +63,14 @@ class Inputs:
     cluster: str
     release: str
 
-    def url(self, app: Json) -> str:
+    def url(self, domain: Json) -> str:
         """Return where users reach the APIs: at the platform's router, unless the address says otherwise."""
-        if "://" in self.address:
-            return self.address.rstrip("/")
-        port = urllib.parse.urlsplit(app["app_url"] or "").port
-        return f"http://{self.address}" + (f":{port}" if port else "")
+        return self.address.rstrip("/") if "://" in self.address else str(domain["http_url"])
 
-    def host(self, app: Json) -> str:
+    @property
+    def host(self) -> str:
         """Return the host in that URL."""
-        return urllib.parse.urlsplit(self.url(app)).hostname or ""
+        return (urllib.parse.urlsplit(self.address).hostname or "") if "://" in self.address else self.address
 
 
 @openstack.command()
@@ -90,8 +88,7 @@ def deploy(as_json: bool, **inputs: Any) -> None:
     session = Session(push.SERVICE)
     app, _ = push.find_or_create(session, APP, wanted.cluster)
     app = session.get(f"/apps/{app['uuid']}")
-    url = wanted.url(app)
-    session.put(f"/apps/{APP}/domains/{quote(wanted.host(app))}", {"service": GATEWAY})
+    url = wanted.url(session.put(f"/apps/{APP}/domains/{quote(wanted.host)}", {"service": GATEWAY}))
     _configure(session, url, progress)
     _push(session, app, progress)
     with progress.step(f"answers at {url}"):

@@ -44,7 +44,8 @@ def test_a_domain_is_added_changed_listed_and_removed(full: World) -> None:
     assert added.status_code == 202
     assert (added.json["host"], added.json["status"], added.json["certificate"]) == (HOST, "pending", "platform")
     assert generation(full) > before
-    assert put(full, https_only=True, service="web").json["https_only"] is True
+    shown = put(full, https_only=True, service="web").json
+    assert (shown["https_only"], shown["http_url"]) == (True, f"http://{HOST}:8080")
     listed = full.call("GET", f"{APP}/domains", token=READER).json
     assert [(each["host"], each["service"], each["https_only"]) for each in listed] == [(HOST, "web", True)]
     assert full.call("DELETE", f"{APP}/domains/{HOST}").status_code == 202

@@ -85,7 +85,7 @@ def _shown(call: Call, domain: Domain, of: Deployment | None) -> dict[str, Any]:
     served = of is not None and told == names.rules(of, domain).mark.partition(".")[0]
     if domain.sealed:
         served = served and certificate == digest(_pem(call, domain.sealed))
-    port = tls_port(call.services.conf)
+    port, plain = tls_port(call.services.conf), call.services.conf.router.port
     return {
         "host": domain.host,
         "environment": domain.environment,
@@ -95,6 +95,7 @@ def _shown(call: Call, domain: Domain, of: Deployment | None) -> dict[str, Any]:
         "certificate": "own" if domain.sealed else "platform",
         "expires_at": domain.expires_at or None,
         "url": f"https://{domain.host}" + ("" if port == 443 else f":{port}"),
+        "http_url": f"http://{domain.host}" + ("" if plain == 80 else f":{plain}"),
         "status": SERVED if served else PENDING,
         "created_at": domain.created_at.isoformat(),
     }
