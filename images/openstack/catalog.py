@@ -43,11 +43,12 @@ class Catalog:
         self.endpoints = {(found.service_id, found.interface): found for found in keystone.endpoints()}
 
     def register(self, wanted: dict[str, str]) -> None:
-        """Have a service's user, with its roles in the project `service`, and its endpoints."""
+        """Have a service's user (if it has a password), with roles in the project `service`, and its endpoints."""
         keystone = self.cloud.identity
-        user = have_user(self.cloud, wanted["name"], wanted["password"], "default")
-        for role in self.roles:
-            keystone.assign_project_role_to_user(self.project, user, role)
+        if "password" in wanted:
+            user = have_user(self.cloud, wanted["name"], wanted["password"], "default")
+            for role in self.roles:
+                keystone.assign_project_role_to_user(self.project, user, role)
         known = self.services.get(wanted["type"]) or keystone.create_service(name=wanted["name"], type=wanted["type"])
         for interface, url in (("public", wanted["url"]), ("internal", wanted["internal"])):
             found = self.endpoints.get((known.id, interface))

@@ -40,7 +40,7 @@ def test_every_image_is_one_that_the_platform_makes(spec: AppSpec) -> None:
 
 
 def test_all_services_of_openstack_run_from_one_image(spec: AppSpec) -> None:
-    own = {service.image for service in spec.services if re.match(r"keystone|glance|nova|neutron|heat", service.name)}
+    own = {service.image for service in spec.services if re.match(r"keystone|glance|nova|neutron|heat|horizon|placement", service.name)}
     assert own == {"stackyard/openstack"}
 
 
