@@ -7,12 +7,12 @@ import dataclasses
 from collections.abc import Sequence
 
 from stackyard.intents.buildpacks import Chosen, changes, choose
-from stackyard.intents.deployments import environment_of
+from stackyard.intents.deployments import environment_of, staying
 from stackyard.intents.rules import Rules, living, who, within
 from stackyard.model import errors
 from stackyard.model.applications import PRODUCTION, Application
 from stackyard.model.builds import Build, Source
-from stackyard.model.phase import ENDING, IN_PROGRESS
+from stackyard.model.phase import IN_PROGRESS
 from stackyard.model.ports import Secrets
 from stackyard.model.records import Caller
 from stackyard.model.sources import without_password
@@ -52,8 +52,7 @@ class Builds:
         """
         with self.store.transaction() as tx:
             app = choose(tx, self.secrets, living(tx, caller, ident), buildpacks)
-            if environment_of(tx, app, environment).phase in ENDING:
-                raise errors.Conflict(f"environment {environment} is being removed")
+            staying(environment_of(tx, app, environment))
             number = tx.builds.next_number(app.id)
             build = Build(
                 project_id=app.project_id,

@@ -97,12 +97,23 @@ def current(tx: Transaction, deployment: Deployment) -> Release | None:
     return tx.releases.number(deployment.app_id, deployment.release) if deployment.release > 0 else None
 
 
+def staying(deployment: Deployment) -> Deployment:
+    """Return an environment; raises Conflict where it is being removed."""
+    if deployment.phase in ENDING:
+        raise errors.Conflict(f"environment {deployment.environment} is being removed")
+    return deployment
+
+
+def adjust(tx: Transaction, deployment: Deployment, message: str, **fields: object) -> None:
+    """Change what an environment is beside its release, whatever else is under way there; raises Conflict."""
+    tx.deployments.adjust(staying(deployment), message, **fields)
+
+
 def touch(
     tx: Transaction, deployment: Deployment, release: Release, message: str, rules: Rules, **fields: object
 ) -> Deployment:
     """Ask an environment for a release (the same one again: for its new scale); it has failed when out of time."""
-    if deployment.phase in ENDING:
-        raise errors.Conflict(f"environment {deployment.environment} is being removed")
+    staying(deployment)
     limit = within(rules.ready_seconds * release.spec.starts)
     return tx.deployments.change(deployment, Trigger.CHANGE, message, deadline=limit, release=release.number, **fields)
 

@@ -16,12 +16,11 @@ from typing import Any
 
 import idna
 
-from stackyard.intents.deployments import environment_of
+from stackyard.intents.deployments import adjust, environment_of
 from stackyard.intents.rules import Rules, living
 from stackyard.model import errors
 from stackyard.model.applications import PRODUCTION, Application, Deployment, Release, Service
 from stackyard.model.domains import MAX_PER_APP, Domain, Origin
-from stackyard.model.phase import ENDING
 from stackyard.model.ports import Secrets
 from stackyard.model.records import Caller
 from stackyard.store import Store, Transaction
@@ -75,9 +74,9 @@ class Domains:
             if changed.service:
                 _check_service(tx, deployment, changed.service)
             tx.domains.put(changed)
-            refresh(tx, deployment, f"domain {name} {'changed' if known else 'added'}")
+            adjust(tx, deployment, f"domain {name} {'changed' if known else 'added'}")
             if domain.environment != changed.environment:
-                refresh(tx, environment_of(tx, app, domain.environment), f"domain {name} moved")
+                adjust(tx, environment_of(tx, app, domain.environment), f"domain {name} moved")
             return changed
 
     def remove(self, caller: Caller, ident: str, host: str) -> None:
@@ -91,7 +90,7 @@ class Domains:
             if domain.origin is Origin.RELEASE:
                 raise errors.Conflict(f"{name} stands in the release's Compose file: take it out there, and push")
             tx.domains.delete(domain.id)
-            refresh(tx, environment_of(tx, app, domain.environment), f"domain {name} removed")
+            adjust(tx, environment_of(tx, app, domain.environment), f"domain {name} removed")
 
     def _fields(self, domain: Domain, values: Mapping[str, Any], given: GivenCertificate | None) -> dict[str, Any]:
         fields = {
@@ -163,13 +162,6 @@ def let_go(tx: Transaction, release: Release) -> None:
         for each in brought:
             if each.host not in kept:
                 tx.domains.delete(each.id)
-
-
-def refresh(tx: Transaction, deployment: Deployment, message: str, **fields: object) -> None:
-    """Have an environment's hosts answered for anew, whatever else is under way there; raises Conflict at its end."""
-    if deployment.phase in ENDING:
-        raise errors.Conflict(f"environment {deployment.environment} is being removed")
-    tx.deployments.adjust(deployment, message, **fields)
 
 
 def _asked(release: Release) -> set[str]:

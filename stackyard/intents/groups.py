@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 
-from stackyard.intents.deployments import current, environment_of
+from stackyard.intents.deployments import adjust, current, environment_of
 from stackyard.intents.rules import living
 from stackyard.model import errors
 from stackyard.model.applications import PRODUCTION, Deployment
-from stackyard.model.groups import GroupState, Recovery, member_name
-from stackyard.model.phase import ENDING
+from stackyard.model.groups import GroupState, Recovery, member_names
+from stackyard.model.plan.members import state_of
 from stackyard.model.records import Caller, utcnow
 from stackyard.store import Store, Transaction
 
@@ -43,15 +43,13 @@ class Groups:
         with self.store.transaction() as tx:
             app = living(tx, caller, ident)
             deployment = environment_of(tx, app, environment)
-            if deployment.phase in ENDING:
-                raise errors.Conflict(f"environment {deployment.environment} is being removed")
             found = named(groups_of(tx, deployment), group)
             if member not in found.members:
                 has = ", ".join(found.members) or "none"
                 raise errors.BadInput(f"group {group} has no member {member[:63]!r}; it has: {has}")
             word = Recovery(member, found.state.epoch, utcnow())
             message = f"{member} is to begin group {group}, if that has no living member"
-            tx.deployments.adjust(deployment, message, recoveries={**deployment.recoveries, group: word})
+            adjust(tx, deployment, message, recoveries={**deployment.recoveries, group: word})
             return found
 
 
@@ -60,12 +58,7 @@ def groups_of(tx: Transaction, of: Deployment) -> list[GroupKnown]:
     release = current(tx, of)
     services = [service for service in release.spec.services if service.group] if release else []
     sizes = {service.name: of.scale.get(service.name, service.replicas) for service in services}
-    return [
-        GroupKnown(
-            name, tuple(member_name(name, number) for number in range(1, size + 1)), of.groups.get(name, GroupState())
-        )
-        for name, size in sizes.items()
-    ]
+    return [GroupKnown(name, member_names(name, size), state_of(of.groups, name)) for name, size in sizes.items()]
 
 
 def named(groups: list[GroupKnown], name: str) -> GroupKnown:

@@ -6,8 +6,7 @@ It stays over pushes, rollbacks and restarts, until it is taken off.
 
 from __future__ import annotations
 
-from stackyard.intents.deployments import environment_of
-from stackyard.intents.domains import refresh
+from stackyard.intents.deployments import adjust, environment_of
 from stackyard.intents.rules import living
 from stackyard.model import errors
 from stackyard.model.applications import PRODUCTION, Maintenance
@@ -33,7 +32,7 @@ class MaintenancePages:
             deployment = environment_of(tx, app, environment)
             if deployment.maintenance != wanted:
                 message = "put in maintenance" if wanted else "taken out of maintenance"
-                refresh(tx, deployment, message, maintenance=wanted)
+                adjust(tx, deployment, message, maintenance=wanted)
 
 
 def _check(wanted: Maintenance) -> None:

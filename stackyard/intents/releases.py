@@ -13,13 +13,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from stackyard.intents.applications import nothing_yet
-from stackyard.intents.deployments import current, environment_of, touch
+from stackyard.intents.deployments import current, environment_of, staying, touch
 from stackyard.intents.domains import claimed
 from stackyard.intents.hiding import hidden
 from stackyard.intents.rules import Rules, living, who
 from stackyard.model import errors
 from stackyard.model.applications import PRODUCTION, Application, Deployment, Release
-from stackyard.model.phase import ENDING, Trigger
+from stackyard.model.phase import Trigger
 from stackyard.model.ports import Secrets
 from stackyard.model.records import Caller, new_id, utcnow
 from stackyard.store import Store, Transaction
@@ -127,9 +127,7 @@ class Releases:
             release = current(tx, deployment)
             if release:
                 return self._add(tx, deployment, release, message, **fields)
-            if deployment.phase in ENDING:
-                raise errors.Conflict(f"environment {environment} is being removed")
-            tx.deployments.change(deployment, Trigger.CHANGE, message, **fields)
+            tx.deployments.change(staying(deployment), Trigger.CHANGE, message, **fields)
             return None
 
     def lay(self, tx: Transaction, of: Deployment, overlays: str | None, summary: str) -> Release | None:
@@ -137,9 +135,7 @@ class Releases:
         release = current(tx, of)
         if release:
             return self._add(tx, of, release, summary, overlays=overlays)
-        if of.phase in ENDING:
-            raise errors.Conflict(f"environment {of.environment} is being removed")
-        tx.deployments.change(of, Trigger.CHANGE, summary, overlays=overlays)
+        tx.deployments.change(staying(of), Trigger.CHANGE, summary, overlays=overlays)
         return None
 
     def _promote(self, tx: Transaction, to: Deployment, old: Release) -> Release:

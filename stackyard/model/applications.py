@@ -112,6 +112,16 @@ class Service:
     group: Group | None = None
     labels: dict[str, str] = dataclasses.field(default_factory=dict)
 
+    @property
+    def group_name(self) -> str:
+        """Return the group that it is a member of, or nothing."""
+        return self.group.member_of if self.group else ""
+
+    @property
+    def origin(self) -> str:
+        """Return the name of the service that the release has: a member's is its group's."""
+        return self.group_name or self.name
+
 
 @dataclasses.dataclass(frozen=True)
 class AppSpec:

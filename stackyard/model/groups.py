@@ -110,9 +110,9 @@ class Grant:
     incarnation: str
 
 
-def member_name(group: str, number: int) -> str:
-    """Return the name of a member, from 1."""
-    return f"{group}-{number}"
+def member_names(group: str, count: int) -> tuple[str, ...]:
+    """Return the names of a group's members, numbered from 1."""
+    return tuple(f"{group}-{number}" for number in range(1, count + 1))
 
 
 def is_member_name(name: str, group: str) -> bool:

@@ -29,7 +29,7 @@ from stackyard.worker.discovery import Registries
 from stackyard.worker.groups import Groups
 from stackyard.worker.reconciler import Change, Passive
 from stackyard.worker.routing import Routing
-from stackyard.worker.runs import runs_of
+from stackyard.worker.runs import runs_of, service_of
 from stackyard.worker.stages import Patience, Stages
 
 TAIL_LINES = 15
@@ -196,8 +196,7 @@ class Deployments(Passive):
         return found
 
     def _digest(self, record: Deployment, release: Release, name: str) -> str:
-        service = next(each for each in release.spec.services if each.name == name)
-        return runs_of(self.secrets, record, release, [service])[0].digest
+        return runs_of(self.secrets, record, release, [service_of(release, name)])[0].digest
 
     def _busy(self, routes: Mapping[str, Mapping[str, str]], runs: Sequence[RunSeen]) -> frozenset[str]:
         """Return replicas out of the route that still finish requests."""
@@ -217,10 +216,7 @@ class Deployments(Passive):
         return self.authorities.reach(self._cluster(record))
 
     def _must_access(self, record: Deployment) -> ClusterAccess:
-        access = self._access(record)
-        if access is None:
-            raise errors.Unavailable("the application's cluster is not ready")
-        return access
+        return self.authorities.must_reach(self._cluster(record))
 
     def _pin(self, record: Deployment, action: steps.PinService) -> Change[Deployment]:
         pins = {**record.pins, action.service: action.node}

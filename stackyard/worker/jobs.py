@@ -23,7 +23,7 @@ from stackyard.store.jobs import Jobs as Rows
 from stackyard.worker import stages
 from stackyard.worker.logs import BuildLog
 from stackyard.worker.reconciler import Change, Passive
-from stackyard.worker.runs import runs_of
+from stackyard.worker.runs import runs_of, service_of
 
 TAIL_LINES = 15
 TOLD_LINES = 200
@@ -194,18 +194,7 @@ class Jobs(Passive):
 
     def _access(self, record: Job) -> port.ClusterAccess:
         with self.store.reading() as tx:
-            access = self.authorities.reach(_cluster(tx, record))
-        if access is None:
-            raise errors.Unavailable("the application's cluster is not ready")
-        return access
-
-
-def service_of(release: Release, name: str) -> Service:
-    """Return a service of a release; raises GiveUp where it has none of this name."""
-    found = next((service for service in release.spec.services if service.name == name), None)
-    if found is None:
-        raise errors.GiveUp(f"release {release.number} has no service '{name}'")
-    return found
+            return self.authorities.must_reach(_cluster(tx, record))
 
 
 def _holder(release: Release, deployment: Deployment, service: Service) -> str:

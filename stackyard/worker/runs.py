@@ -11,7 +11,8 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
-from stackyard.drivers.files.rendering import files_of
+from stackyard.drivers.files.rendering import Rendering
+from stackyard.model import errors
 from stackyard.model.applications import Deployment, Release, Service
 from stackyard.model.files import RunFile
 from stackyard.model.ports import Run, Secrets
@@ -26,7 +27,7 @@ def runs_of(secrets: Secrets, of: Deployment, release: Release, services: Sequen
     Config is for the code that was pushed: Redis beside it neither needs its secrets nor a restart for them. Where
     nothing was built, everything gets it, unless files say which service needs what.
     """
-    config = json.loads(secrets.open(release.config)) if release.config else {}
+    rendering = Rendering(secrets, release)
     configured = [service.name for service in release.spec.services if service.build]
     everywhere = not configured and not release.spec.files
     return tuple(
@@ -34,16 +35,19 @@ def runs_of(secrets: Secrets, of: Deployment, release: Release, services: Sequen
             of,
             release,
             service,
-            config if everywhere or _origin(service) in configured else {},
-            files_of(secrets, release, service),
+            rendering.config if everywhere or service.origin in configured else {},
+            rendering.files(service),
         )
         for service in services
     )
 
 
-def _origin(service: Service) -> str:
-    """Return the name of the release's service: a group's for its members."""
-    return service.group.member_of or service.name if service.group else service.name
+def service_of(release: Release, name: str) -> Service:
+    """Return a service of a release; raises GiveUp where it has none of this name."""
+    found = next((service for service in release.spec.services if service.name == name), None)
+    if found is None:
+        raise errors.GiveUp(f"release {release.number} has no service '{name}'")
+    return found
 
 
 def _run(

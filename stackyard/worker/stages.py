@@ -7,7 +7,6 @@ Called by the noun deployment. What carries a job out is the noun job (`worker.j
 from __future__ import annotations
 
 import dataclasses
-import datetime
 from collections.abc import Callable, Mapping
 
 from stackyard.intents.rules import within
@@ -79,7 +78,8 @@ class Stages:
             except errors.Conflict as error:  # another job took that number at this moment
                 raise errors.Retry("waiting for the jobs before this one", after=0.1) from error
             services = tx.releases.number(record.app_id, record.release).spec.starts
-            tx.deployments.postpone(record.id, self._until(services))
+            limit = self.patience.stage_seconds + self.patience.ready_seconds * services
+            tx.deployments.postpone(record.id, within(limit))
 
         return Change(record, ("staging", action.describe()), ask)
 
@@ -129,9 +129,6 @@ class Stages:
             service=service,
             deadline=within(self.patience.stage_seconds),
         )
-
-    def _until(self, services: int) -> datetime.datetime:
-        return within(self.patience.stage_seconds + self.patience.ready_seconds * services)
 
 
 def ended(tx: Transaction, job: Job, release: Release, ready_seconds: float) -> None:

@@ -226,7 +226,7 @@ def made(
         overlays=sealed(secrets, overlays),
     )
     assert "private" not in str(dataclasses.asdict(release))
-    found = rendering.files_of(secrets, release, Service(service, image="i", files=MOUNTS, group=group))
+    found = rendering.Rendering(secrets, release).files(Service(service, image="i", files=MOUNTS, group=group))
     return {file.target: file for file in found}
 
 

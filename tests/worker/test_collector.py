@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 
 from stackyard.drivers.logs.files import FileLogStore
-from stackyard.drivers.secrets.fernet import FernetSecrets, ensure_key
 from stackyard.model import errors
 from stackyard.model.applications import Application, Deployment
 from stackyard.model.clusters import Cluster, ClusterObserved, Node
 from stackyard.model.logs import Checkpoint, LogLine, stamp
 from stackyard.model.phase import Phase, Trigger
-from stackyard.model.ports import ClusterAccess, NodeAccess, TLSPair
+from stackyard.model.ports import ClusterAccess
 from stackyard.model.records import utcnow
 from stackyard.store import Store
 from stackyard.store.leases import Leases
 from stackyard.worker.collector import Collector
+from tests.worker.open_authorities import OpenAuthorities
 
 
 class Followed:
@@ -64,21 +64,6 @@ class Workloads:
         return self.opened[-1][1]
 
 
-class Authorities:
-    """Knows the nodes that the cluster's row tells."""
-
-    def __init__(self, folder: pathlib.Path) -> None:
-        ensure_key(folder / "key")
-        self.secrets = FernetSecrets(folder / "key")
-
-    def reach(self, cluster: Cluster | None) -> ClusterAccess | None:
-        if cluster is None:
-            return None
-        pair = TLSPair("", "", "")
-        nodes = [NodeAccess(node.name, node.address, node.role, pair) for node in cluster.observed.nodes]
-        return ClusterAccess(cluster.id, tuple(nodes))
-
-
 class Bench:
     """A deployment with a release, its cluster, and collectors as two worker processes would have them."""
 
@@ -87,7 +72,7 @@ class Bench:
         self.store.migrate()
         self.logs = FileLogStore(folder / "lines")
         self.workloads = Workloads()
-        self.authorities = Authorities(folder)
+        self.authorities = OpenAuthorities(folder)
         self.begun: list[Collector] = []
         fields: dict[str, Any] = {"project_id": "p", "name": "shop"}
         node = Node("n1", "g", "master", "10.0.0.2", "ready")

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from stackyard.drivers.secrets.fernet import FernetSecrets, ensure_key
 from stackyard.drivers.workloads.fake import FakeWorkloads
 from stackyard.drivers.workloads.fake_jobs import FakeJobs
 from stackyard.intents.jobs import Command
@@ -23,7 +22,7 @@ from stackyard.model.builds import Build, Source
 from stackyard.model.clusters import Cluster, ClusterObserved, Node
 from stackyard.model.jobs import HISTORY, OUTPUTS, Job
 from stackyard.model.phase import Phase, Trigger
-from stackyard.model.ports import ClusterAccess, NodeAccess, Route, TLSPair, Told
+from stackyard.model.ports import Route, Told
 from stackyard.model.records import Caller, utcnow
 from stackyard.store import Store
 from stackyard.store.leases import Leases
@@ -32,6 +31,7 @@ from stackyard.worker.deployments import Deployments, Places
 from stackyard.worker.faults import Faults
 from stackyard.worker.jobs import LOOK_SECONDS, Jobs
 from stackyard.worker.reconciler import Reconciler
+from tests.worker.open_authorities import OpenAuthorities
 
 CALLER = Caller("u", "p", frozenset({"member"}))
 MIGRATE, TIDY = ("migrate",), ("tidy",)
@@ -42,19 +42,6 @@ CRON = Service("tidy", image="i", command=TIDY, stage=Stage.CRON, schedule="*/5 
 
 class Killed(BaseException):
     """The process is no more."""
-
-
-class Authorities:
-    """One node, reached without certificates."""
-
-    def __init__(self, folder: pathlib.Path) -> None:
-        ensure_key(folder / "key")
-        self.secrets = FernetSecrets(folder / "key")
-
-    def reach(self, cluster: Cluster | None) -> ClusterAccess | None:
-        if cluster is None:
-            return None
-        return ClusterAccess(cluster.id, (NodeAccess("n1", "10.0.0.2", "master", TLSPair("", "", "")),))
 
 
 class Router:
@@ -90,7 +77,7 @@ class Bench:
         self.store = Store(f"sqlite:///{folder}/db")
         self.store.migrate()
         self.jobs = FakeJobs()
-        self.authorities = Authorities(folder)
+        self.authorities = OpenAuthorities(folder)
         self.noun = Jobs(self.store, self.jobs, self.authorities)  # type: ignore[arg-type]
         places = Places("localhost", 1)
         workloads = FakeWorkloads()

@@ -27,43 +27,43 @@ def _sealed(secrets: Secrets, file: File) -> File:
     return dataclasses.replace(file, text=secrets.seal(file.text), sealed=True)
 
 
-def files_of(secrets: Secrets, release: Release, service: Service) -> tuple[RunFile, ...]:
-    """Return the files of a service's containers in clear; raises GiveUp when one can't be made."""
-    if not service.files:
-        return ()
-    config: dict[str, str] = json.loads(secrets.open(release.config)) if release.config else {}
-    overlays = opened(secrets, release.overlays)
-    by_name = {(file.name, file.secret): file for file in release.spec.files}
-    name = service.group.member_of or service.name if service.group else service.name
-    try:
-        return tuple(
-            _file(secrets, mount, by_name[mount.file, mount.secret], overlays, name, config) for mount in service.files
+class Rendering:
+    """A release's config, overlays and files in clear: opened once, whatever number of services they are for."""
+
+    def __init__(self, secrets: Secrets, release: Release) -> None:
+        self.config: dict[str, str] = json.loads(secrets.open(release.config)) if release.config else {}
+        self._overlays = opened(secrets, release.overlays)
+        self._files = {(file.name, file.secret): _in_clear(secrets, file) for file in release.spec.files}
+
+    def files(self, service: Service) -> tuple[RunFile, ...]:
+        """Return the files of a service's containers; raises GiveUp when one can't be made."""
+        try:
+            return tuple(self._file(mount, service.origin) for mount in service.files)
+        except errors.BadInput as error:
+            raise errors.GiveUp(f"service {service.name}: {error}") from error
+
+    def _file(self, mount: FileMount, service: str) -> RunFile:
+        file = self._files[mount.file, mount.secret]
+        named = [] if file.secret else [each for each in self._overlays if each.file == file.name]
+        applying = [each for each in named if _here(each, service)]
+        everywhere = layered(file, applying, service)
+        per_node = {each.node: layered(file, applying, service, each.node) for each in applying}
+        per_node.pop("", None)
+        made = [everywhere, *per_node.values()]
+        return RunFile(
+            mount.target,
+            rendered(file, everywhere, self.config),
+            # What an operator sets is sealed in the database; it is no less a secret where it runs.
+            secret=file.secret or bool(applying) or any(templates.keys(each, file.name) for each in made),
+            uid=mount.uid,
+            gid=mount.gid,
+            mode=mount.mode,
+            nodes={node: rendered(file, each, self.config) for node, each in per_node.items()},
         )
-    except errors.BadInput as error:
-        raise errors.GiveUp(f"service {service.name}: {error}") from error
 
 
-def _file(
-    secrets: Secrets, mount: FileMount, file: File, overlays: Sequence[Overlay], service: str, config: Mapping[str, str]
-) -> RunFile:
-    text = secrets.open(file.text) if file.sealed else file.text
-    own = dataclasses.replace(file, text=text, sealed=False)
-    named = [] if file.secret else [each for each in overlays if each.file == file.name]
-    applying = [each for each in named if _here(each, service)]
-    everywhere = layered(own, applying, service)
-    per_node = {each.node: layered(own, applying, service, each.node) for each in applying}
-    per_node.pop("", None)
-    made = [everywhere, *per_node.values()]
-    return RunFile(
-        mount.target,
-        rendered(own, everywhere, config),
-        # What an operator sets is sealed in the database; it is no less a secret where it runs.
-        secret=file.secret or bool(applying) or any(templates.keys(each, file.name) for each in made),
-        uid=mount.uid,
-        gid=mount.gid,
-        mode=mount.mode,
-        nodes={node: rendered(own, each, config) for node, each in per_node.items()},
-    )
+def _in_clear(secrets: Secrets, file: File) -> File:
+    return dataclasses.replace(file, text=secrets.open(file.text), sealed=False) if file.sealed else file
 
 
 def layered(file: File, overlays: Sequence[Overlay], service: str = "", node: str = "") -> str:

@@ -112,6 +112,13 @@ class Authorities:
         there = cluster is not None and cluster.secrets is not None and cluster.observed.nodes
         return self.access(cluster) if cluster is not None and there else None
 
+    def must_reach(self, cluster: Cluster | None) -> ClusterAccess:
+        """Return how to talk to an application's cluster; raises Unavailable where it can't be talked to."""
+        access = self.reach(cluster)
+        if access is None:
+            raise errors.Unavailable("the application's cluster is not ready")
+        return access
+
     def _bundle(self, cluster: Cluster, first: int, last: int) -> str:
         kept = self._kept(cluster)
         return "".join(kept[number].cert for number in sorted(kept) if first <= number <= last)

@@ -63,8 +63,8 @@ def labels(run: Run) -> dict[str, str]:
     }
     if run.files:
         told[FILES] = str(len(run.files))
-    if run.service.group:
-        told |= {GROUP: run.service.group.member_of}
+    if run.service.group_name:
+        told |= {GROUP: run.service.group_name}
     if run.service.port:
         told |= {PORT: str(run.service.port)} | network_check(run.service.healthcheck)
     return told
@@ -128,7 +128,7 @@ def service(
 
 def aliases(asked: Service) -> list[str]:
     """Return the names that others reach a service by: its own, and its group's where it is a member."""
-    return [asked.name, asked.group.member_of] if asked.group else [asked.name]
+    return [asked.name, asked.group_name] if asked.group_name else [asked.name]
 
 
 def placement(constraints: Sequence[str]) -> dict[str, Any]:

@@ -230,7 +230,7 @@ def _plan_pins(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
 def _plan_stages(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
     """Let each stage end before anything new starts, but for what it needs itself."""
     for stage in wish.stages:
-        first = tuple(run for run in wish.runs if members.service_of(run) in stage.needs)
+        first = tuple(run for run in wish.runs if run.service.origin in stage.needs)
         left = _plan_runs(deployment, dataclasses.replace(wish, runs=first), seen) or plan_stage(
             stage, seen.stages.get(stage.service), done_before=stage.service in deployment.initialised
         )
@@ -261,12 +261,12 @@ def _plan_runs(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
             if not isinstance(left[0], Wait):
                 return left
             waits.append(left[0])
-        lacking.add(members.service_of(run))
+        lacking.add(run.service.origin)
     return [min(waits, key=lambda wait: wait.seconds)] if waits else []
 
 
 def _plan_run(deployment: Deployment, run: Run, there: RunSeen | None, wish: Wish, seen: Seen) -> list[Action]:
-    group = members.group_of(run)
+    group = run.service.group_name
     if group:
         return group_runs.plan_group(deployment, _group(group, wish, seen), seen.now)
     if there is None:
@@ -276,7 +276,7 @@ def _plan_run(deployment: Deployment, run: Run, there: RunSeen | None, wish: Wis
 
 def _group(name: str, wish: Wish, seen: Seen) -> group_runs.GroupRuns:
     """Return a group as it shall run and as it does."""
-    wanted = tuple(run for run in wish.runs if members.group_of(run) == name)
+    wanted = tuple(run for run in wish.runs if run.service.group_name == name)
     there = tuple(run for run in seen.runs if run.group == name)
     return group_runs.GroupRuns(name, wish.groups.get(name, Group()), wanted, there, seen.members.get(name, {}))
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from stackyard.model.applications import Deployment
 from stackyard.model.groups import Formation, Group, MemberSeen
 from stackyard.model.plan import Action, Wait, groups
-from stackyard.model.plan.members import group_of, state_of
+from stackyard.model.plan.members import state_of
 from stackyard.model.plan.runs import Fail, StartRun, StopRun, hopeless, lack, ready
 from stackyard.model.ports import Run, RunSeen
 
@@ -62,8 +62,8 @@ def plan_group(deployment: Deployment, group: GroupRuns, now: float) -> list[Act
 
 def refusal(run: Run, runs: Sequence[Run], settings: Mapping[str, Group], nodes: Sequence[str]) -> list[Action]:
     """Refuse the place of a member where each shall have a node to itself and there are too few."""
-    name = group_of(run)
-    count = sum(group_of(each) == name for each in runs)
+    name = run.service.group_name
+    count = sum(each.service.group_name == name for each in runs)
     if not name or name not in settings or not settings[name].spread or len(nodes) >= count:
         return []
     has = f"{len(nodes)} ready node{'' if len(nodes) == 1 else 's'}"

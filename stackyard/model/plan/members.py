@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 from stackyard.model.applications import HealthCheck, Mount, Service
-from stackyard.model.groups import Group, GroupState, member_name, volume_of
+from stackyard.model.groups import Group, GroupState, member_names, volume_of
 from stackyard.model.ports import Run
 
 GROUP, MEMBER = "STACKYARD_GROUP", "STACKYARD_MEMBER"
@@ -24,7 +24,7 @@ def members_of(service: Service, replicas: int) -> list[Service]:
     """Return the members of a group, or the service itself where it is none."""
     if service.group is None:
         return [service]
-    return [_member(service, member_name(service.name, number)) for number in range(1, replicas + 1)]
+    return [_member(service, name) for name in member_names(service.name, replicas)]
 
 
 def _member(service: Service, name: str) -> Service:
@@ -40,16 +40,6 @@ def _member(service: Service, name: str) -> Service:
     )
 
 
-def group_of(run: Run) -> str:
-    """Return the group that a run is a member of, or nothing."""
-    return run.service.group.member_of if run.service.group else ""
-
-
-def service_of(run: Run) -> str:
-    """Return the service of the release that a run is of: a member's is its group's."""
-    return group_of(run) or run.service.name
-
-
 def expanded(services: Sequence[Service], scale: Mapping[str, int]) -> list[Service]:
     """Return what is to run of a release's services: groups as their members."""
     return [member for each in services for member in members_of(each, scale.get(each.name, each.replicas))]
@@ -58,8 +48,8 @@ def expanded(services: Sequence[Service], scale: Mapping[str, int]) -> list[Serv
 def node_for(run: Run, runs: Iterable[Run], pins: Mapping[str, str], nodes: Sequence[str]) -> str:
     """Return the node for the volumes of a run: away from other members of its group, then where the fewest are."""
     others = [each for each in runs if each.service.name != run.service.name]
-    group = group_of(run)
-    near = [pins.get(each.service.name) for each in others if group and group_of(each) == group]
+    group = run.service.group_name
+    near = [pins.get(each.service.name) for each in others if group and each.service.group_name == group]
     all_pins = [pins.get(each.service.name) for each in others]
     return min(nodes, key=lambda name: (near.count(name), all_pins.count(name), name))
 
