@@ -32,16 +32,18 @@ Query = dict[str, Any]
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines as they are written.")
 @click.option("--timestamps", is_flag=True, help="Begin each line with its time.")
 @click.option("--tail", type=click.IntRange(min=0), help="Only this many of the newest lines.")
-@click.option("--process", "--service", "service", help="Only this process (service), such as web.")
+@click.option("--process", "--service", "service", multiple=True, help="Only this process (service); may be repeated.")
 @click.option("--replica", help="Only this replica: web.2, or the whole name that the lines have.")
+@click.option("--request", metavar="REQ-ID", help="Only what OpenStack services say of this request (req-...).")
 @click.option("--since", metavar="TIME", help=f"Only lines from then on: {EXAMPLE}.")
 @click.option("--until", metavar="TIME", help="Only lines before then; with -f, end then.")
 @click.option("--cursor", help="Only what comes behind the line that had this cursor (see --json).")
 @click.option("--env", "environment", metavar="NAME", help="Of this environment instead of production.")
 @output.json_option
-def logs(app: str, follow: bool, timestamps: bool, as_json: bool, **query: Any) -> None:
+def logs(app: str, follow: bool, timestamps: bool, as_json: bool, service: tuple[str, ...], **query: Any) -> None:
     """Show an application's logs in order of time, also those of containers that are gone."""
     session = Session(SERVICE)
+    query["service"] = ",".join(service) or None
     show = _as_json if as_json else _printer(timestamps=timestamps, coloured=sys.stdout.isatty())
     read = _follow if follow else _read
     for line in read(session, app, query):

@@ -94,6 +94,34 @@ def test_logs_are_one_json_object_a_line(full: World) -> None:
         assert [json.loads(line)["text"] for line in behind] == [line.text for line in LINES[number:]]
 
 
+def test_logs_of_several_services_and_of_one_openstack_request(full: World) -> None:
+    outer, inner = (f"req-{digit * 8}-2222-3333-4444-555555555555" for digit in "ab")
+    heads = {
+        "web": f"2026-01-01 00:00:00.001 7 INFO api [None {outer} u p]",
+        "router": f"2026-01-01 00:00:00.002 7 INFO nova [{outer} {inner} u p]",
+    }
+    full.engine.lines = [
+        LogLine(f"2026-01-01T00:00:0{number}Z", service, f"{service}.1.x", "stderr", text)
+        for number, (service, text) in enumerate(
+            [
+                ("web", heads["web"]),
+                ("router", "of nothing"),
+                ("router", heads["router"]),
+                ("router", "  its second line"),
+            ]
+        )
+    ]
+
+    def texts(query: str) -> list[str]:
+        answer = full.call("GET", f"{APP}/logs?{query}")
+        return [json.loads(line)["text"] for line in answer.data.splitlines()]
+
+    assert texts(f"request={outer}") == [heads["web"], heads["router"], "  its second line"]
+    assert texts(f"request={outer}&tail=1") == ["  its second line"]
+    assert texts(f"request={inner}&service=router") == [heads["router"], "  its second line"]
+    assert len(texts("service=web,router")) == 4
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -106,6 +134,8 @@ def test_logs_are_one_json_object_a_line(full: World) -> None:
         "since=2026-13-01T00:00:00Z",
         "since=1h&until=2h",
         "service=web&process=db",
+        "service=web,none",
+        "request=req-1",
         "cursor=x",
         "cursor=WzEyM10",
         "cursor=W1sxXV0",

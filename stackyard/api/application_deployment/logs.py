@@ -21,6 +21,7 @@ from stackyard.model import errors
 from stackyard.model.applications import Deployment
 from stackyard.model.builds import Build
 from stackyard.model.logs import Checkpoint, LogLine, Place, moment
+from stackyard.model.request_ids import Chain, checked
 
 QUERY = environments.QUERY | {
     "follow",
@@ -32,6 +33,7 @@ QUERY = environments.QUERY | {
     "since",
     "until",
     "cursor",
+    "request",
 }
 OUTPUT_QUERY = frozenset({"follow", "offset"})
 RUN = re.compile(r"run\.[0-9]+")
@@ -88,15 +90,16 @@ def _place(call: Call) -> Place:
 
 def _choice(call: Call, environment: str) -> Choice:
     given, now = call.query, time.time()
-    services = {given[name] for name in ("service", "process") if given.get(name)}
-    if len(services) > 1:
+    named = {given[name] for name in ("service", "process") if given.get(name)}
+    if len(named) > 1:
         raise errors.BadInput("service and process are two names of the same; give one of them")
-    service = next(iter(services), None)
-    _check_service(call, service, environment)
+    services = frozenset(service for names in named for service in names.split(",") if service)
+    _check_services(call, services, environment)
     since, until = (moment(given[name], now, name) if given.get(name) else "" for name in ("since", "until"))
     if since and until and since >= until:
         raise errors.BadInput("since must be before until")
-    return Choice(service, given.get("replica") or None, since, until)
+    chain = Chain(checked(given["request"])) if given.get("request") else None
+    return Choice(services, given.get("replica") or None, since, until, chain)
 
 
 def _grown(pieces: Pieces, build: Build, *, follow: bool) -> Iterator[str]:
@@ -163,12 +166,11 @@ def _ndjson(line: LogLine, place: Place) -> bytes:
     return json.dumps(told, ensure_ascii=False).encode(errors="replace") + b"\n"
 
 
-def _check_service(call: Call, service: str | None, environment: str) -> None:
+def _check_services(call: Call, services: frozenset[str], environment: str) -> None:
     known = call.services.intents.applications.services(call.target, environment)
-    if service == access.SERVICE:
-        return
-    if service is not None and known and service not in known and not RUN.fullmatch(service):
-        raise errors.BadInput(f"there is no service '{service[:63]}'; there are: {', '.join(known)}")
+    for service in sorted(services - {access.SERVICE, *known}) if known else ():
+        if not RUN.fullmatch(service):
+            raise errors.BadInput(f"there is no service '{service[:63]}'; there are: {', '.join(known)}")
 
 
 def _true(call: Call, name: str) -> bool:

@@ -17,6 +17,7 @@ from typing import Protocol, runtime_checkable
 from stackyard.model import errors
 from stackyard.model.logs import Checkpoint, LogLine, Marks, Place, stamp
 from stackyard.model.ports import LogStore
+from stackyard.model.request_ids import Chain
 
 LOOK_SECONDS = 0.02
 CHECK_SECONDS = 1.0
@@ -43,18 +44,26 @@ Nodes = Callable[[bool, Checkpoint], Iterator[LogLine]]
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """Which lines are wanted; times are exact texts, "" for none."""
+    """Which lines are wanted: of any of the services (none named: of all); times are exact texts, "" for none.
 
-    service: str | None = None
+    One with a `chain` has to be asked about lines in their order.
+    """
+
+    services: frozenset[str] = frozenset()
     replica: str | None = None
     since: str = ""
     until: str = ""
+    chain: Chain | None = None
 
     def __call__(self, line: LogLine) -> bool:
         """Tell whether a line is wanted."""
-        if self.service not in {None, line.service} or line.at < self.since or (self.until and line.at >= self.until):
+        if self.services and line.service not in self.services:
             return False
-        return self.replica is None or _is_replica(self.replica, line)
+        if line.at < self.since or (self.until and line.at >= self.until):
+            return False
+        if self.replica is not None and not _is_replica(self.replica, line):
+            return False
+        return self.chain is None or self.chain(line)
 
 
 def _is_replica(wanted: str, line: LogLine) -> bool:
@@ -74,6 +83,8 @@ class Reading:
         self._place = Place(place.position, place.marks.copy())
         self._end = store.state(app_id)
         self._left = Marks()
+        if choice.chain is not None:
+            choice.chain.learn(line for _, line in store.read(app_id, since=choice.since))
         if place.position > self._end.position:
             raise errors.BadInput("cursor is not of this log, or what is kept was removed; leave it out, or use since")
 
@@ -84,6 +95,8 @@ class Reading:
         rest = self._rest()
         if tail is None:
             return itertools.chain(self._kept(), rest)
+        if self._choice.chain is not None:
+            return iter(collections.deque(itertools.chain(self._kept(), rest), maxlen=tail))
         last = collections.deque(rest, maxlen=tail)
         return itertools.chain(self._kept_tail(tail - len(last)), last)
 
@@ -98,8 +111,8 @@ class Reading:
                 yield line, _place(position, self._place.marks)
 
     def _kept_tail(self, tail: int) -> list[Shown]:
-        if self._place != Place():
-            return list(self._kept())[-tail:] if tail else []
+        if self._place != Place() or self._choice.chain is not None:
+            return list(collections.deque(self._kept(), maxlen=tail))
         found = self._store.newest(self._app_id, tail, self._choice)
         return [(line, Place(position)) for position, line in found if position <= self._end.position]
 
