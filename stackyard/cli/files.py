@@ -17,13 +17,13 @@ from stackyard.cli import deployments, output
 from stackyard.cli.push import SERVICE
 from stackyard.cli.session import Session, quote, with_query
 from stackyard.model import errors
+from stackyard.model.files import MAX_FILE
 
 Json = dict[str, Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
 COLUMNS = ("name", "format", "services", "set_for")
 VERBS = ("set", "unset", "list", "diff", "show")
-MAX_BYTES = 256 * 1024
 
 
 class Config(click.Group):
@@ -163,8 +163,8 @@ def _text(source: str) -> str:
         raise errors.BadInput(f"{source} can't be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise errors.BadInput(f"{source} is not UTF-8 text") from None
-    if len(data) > MAX_BYTES:
-        raise errors.BadInput(f"{source} is larger than {MAX_BYTES} bytes")
+    if len(data) > MAX_FILE:
+        raise errors.BadInput(f"{source} is larger than {MAX_FILE} bytes")
     return text
 
 

@@ -54,67 +54,30 @@ class Jobs:
     def run(self, caller: Caller, ident: str, command: Command, environment: str = PRODUCTION) -> Job:
         """Write a job of the release that serves; raises Conflict before there is one, BadInput for no service."""
         with self.store.transaction() as tx:
-            app = living(tx, caller, ident)
-            deployment = environment_of(tx, app, environment)
-            if deployment.serving < 1:
-                raise errors.Conflict(nothing_yet(app, deployment))
-            if len([job for job in tx.jobs.unfinished(app.id) if job.kind is Kind.RUN]) >= UNFINISHED:
+            app, of, release = _serving(tx, caller, ident, environment)
+            if len(_unfinished(tx, app, Kind.RUN)) >= UNFINISHED:
                 raise errors.Conflict(f"{UNFINISHED} commands of {app.name} are under way, which is the limit")
-            release = tx.releases.number(app.id, deployment.serving)
-            number = tx.jobs.next_number(app.id)
-            job = Job(
-                id=new_id(),
-                project_id=app.project_id,
-                name=f"run.{number}",
-                app_id=app.id,
-                number=number,
-                deployment_id=deployment.id,
-                environment=environment,
-                kind=Kind.RUN,
-                release=release.number,
-                service=_service(release, command.service).name,
-                command=command.words,
-                terminal=command.terminal,
-                attached=command.attached,
-                deadline=within(self.rules.job_seconds),
-            )
-            return tx.jobs.insert(job)
+            service = _service(release, command.service).name
+            made = _job(tx, of, service, Kind.RUN, self.rules.job_seconds)
+            asked = dataclasses.replace(made, name=f"run.{made.number}", command=command.words)
+            return tx.jobs.insert(dataclasses.replace(asked, terminal=command.terminal, attached=command.attached))
 
     def check(self, caller: Caller, ident: str, environment: str = PRODUCTION) -> Sequence[Job]:
         """Write a job for each service of stage check of the release that serves; raises Conflict, BadInput."""
         with self.store.transaction() as tx:
-            app = living(tx, caller, ident)
-            deployment = environment_of(tx, app, environment)
-            if deployment.serving < 1:
-                raise errors.Conflict(nothing_yet(app, deployment))
-            under_way = [job for job in tx.jobs.unfinished(app.id) if job.kind is Kind.CHECK]
+            app, of, release = _serving(tx, caller, ident, environment)
+            under_way = _unfinished(tx, app, Kind.CHECK)
             if len(under_way) >= UNFINISHED:
                 raise errors.Conflict(
                     f"{len(under_way)} checks of {app.name} are under way; wait until they have ended"
                 )
-            release = tx.releases.number(app.id, deployment.serving)
             checks = [service.name for service in release.spec.services if service.stage is Stage.CHECK]
             if not checks:
                 raise errors.BadInput(
                     f"release {release.number} of {app.name} has no checks; a check is a service that says"
                     " 'x-stackyard: {stage: check}'"
                 )
-            return [tx.jobs.insert(self._check(tx, deployment, service)) for service in checks]
-
-    def _check(self, tx: Transaction, of: Deployment, service: str) -> Job:
-        return Job(
-            id=new_id(),
-            project_id=of.project_id,
-            name=f"{service} of release {of.serving}",
-            app_id=of.app_id,
-            number=tx.jobs.next_number(of.app_id),
-            deployment_id=of.id,
-            environment=of.environment,
-            kind=Kind.CHECK,
-            release=of.serving,
-            service=service,
-            deadline=within(self.rules.check_seconds),
-        )
+            return [tx.jobs.insert(_job(tx, of, name, Kind.CHECK, self.rules.check_seconds)) for name in checks]
 
     def stop(self, job: Job, reason: str) -> None:
         """Ask for a job to end; one that has ended stays as it is."""
@@ -127,6 +90,36 @@ class Jobs:
         """Have a job looked at now."""
         with self.store.transaction() as tx:
             tx.jobs.nudge(job.id)
+
+
+def _serving(tx: Transaction, caller: Caller, ident: str, name: str) -> tuple[Application, Deployment, Release]:
+    """Return an application, its environment and the release that serves there; raises Conflict before there is one."""
+    app = living(tx, caller, ident)
+    of = environment_of(tx, app, name)
+    if of.serving < 1:
+        raise errors.Conflict(nothing_yet(app, of))
+    return app, of, tx.releases.number(app.id, of.serving)
+
+
+def _unfinished(tx: Transaction, app: Application, kind: Kind) -> list[Job]:
+    return [job for job in tx.jobs.unfinished(app.id) if job.kind is kind]
+
+
+def _job(tx: Transaction, of: Deployment, service: str, kind: Kind, seconds: float) -> Job:
+    """Return a new job of the release that serves."""
+    return Job(
+        id=new_id(),
+        project_id=of.project_id,
+        name=f"{service} of release {of.serving}",
+        app_id=of.app_id,
+        number=tx.jobs.next_number(of.app_id),
+        deployment_id=of.id,
+        environment=of.environment,
+        kind=kind,
+        release=of.serving,
+        service=service,
+        deadline=within(seconds),
+    )
 
 
 def _service(release: Release, name: str) -> Service:

@@ -27,10 +27,12 @@ class Registries:
 
     def look(self, record: Deployment, runs: Sequence[RunSeen]) -> Registry | None:
         """Return the registry that is a service of the release; None while it is not there to be asked."""
-        service = self._service(record.app_id, record.release) if record.release and self.discovery else ""
+        if self.discovery is None or not record.release:
+            return None
+        service = self._service(record.app_id, record.release)
         tasks = [task for run in runs if run.service == service for task in run.tasks]
         endpoint = next((task.endpoint for task in tasks if task.state == "running" and task.endpoint), None)
-        if self.discovery is None or endpoint is None:
+        if endpoint is None:
             return None
         try:
             return Registry(endpoint, self.discovery.registered(endpoint, record.workload_id))

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stackyard.drivers.builders import ranges
-from stackyard.drivers.builders.packs.locks import disagrees
+from stackyard.drivers.builders.packs.locks import disagrees, table
 
 _RELEVANT = (
     *("name", "version", "require", "require-dev", "conflict", "replace", "provide", "minimum-stability"),
@@ -27,7 +27,7 @@ _STRICT = re.compile(r"!=|<>|>(?!=)")
 def check(lock: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
     """Raise BadInput naming the first required package that is locked in no version that is asked for."""
     locked = _versions(lock)
-    for name, wanted in _table(manifest, "require").items():
+    for name, wanted in table(manifest, "require").items():
         if "/" not in name:  # the platform itself: php, ext-…
             continue
         if name.lower() not in locked:
@@ -47,7 +47,7 @@ def is_stale(lock: Mapping[str, Any], manifest: Mapping[str, Any]) -> bool:
 def content_hash(manifest: Mapping[str, Any]) -> str:
     """Return what Composer keeps as `content-hash`: MD5 of PHP's JSON of what counts (Locker::getContentHash)."""
     relevant = {name: manifest[name] for name in _RELEVANT if name in manifest}
-    platform = _table(manifest, "config").get("platform")
+    platform = table(manifest, "config").get("platform")
     if platform is not None:
         relevant["config"] = {"platform": platform}
     text = json.dumps(_as_php(dict(sorted(relevant.items()))), separators=(",", ":")).replace("/", "\\/")
@@ -68,7 +68,7 @@ def _versions(lock: Mapping[str, Any]) -> dict[str, str]:
     for package in packages if isinstance(packages, list) else []:
         if not isinstance(package, dict):
             continue
-        found |= {name.lower(): "" for kind in ("provide", "replace") for name in _table(package, kind)}
+        found |= {name.lower(): "" for kind in ("provide", "replace") for name in table(package, kind)}
     for package in packages if isinstance(packages, list) else []:
         if isinstance(package, dict):
             found[str(package.get("name", "")).lower()] = str(package.get("version", ""))
@@ -86,8 +86,3 @@ def _allows(wanted: str, version: str) -> bool:
         return ranges.allows(wanted.partition("@")[0], numbers, _ALL_NUMBERS, tilde_last=True)
     except ValueError:
         return True
-
-
-def _table(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = document.get(name)
-    return found if isinstance(found, dict) else {}

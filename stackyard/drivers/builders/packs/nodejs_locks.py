@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from stackyard.drivers.builders import ranges
-from stackyard.drivers.builders.packs.locks import disagrees
+from stackyard.drivers.builders.packs.locks import disagrees, table
 
 _KINDS = ("dependencies", "devDependencies", "optionalDependencies")
 _RANGE = re.compile(r"[\d\s.^~<=>|*xXv-]+")
@@ -28,7 +28,7 @@ def check(name: str, text: str, package: Mapping[str, Any]) -> None:
     """Raise BadInput naming the first package in which package.json and the lock file of this name differ."""
     if any(key in package for key in ("overrides", "resolutions", "pnpm")):
         return
-    asked = {each: str(wanted) for kind in _KINDS for each, wanted in _table(package, kind).items()}
+    asked = {each: str(wanted) for kind in _KINDS for each, wanted in table(package, kind).items()}
     tool, differs = {
         "yarn.lock": ("yarn", _yarn_differs),
         "pnpm-lock.yaml": ("pnpm", _pnpm_differs),
@@ -44,7 +44,7 @@ def _npm_differs(text: str, asked: Mapping[str, str]) -> str:
     except (ValueError, RecursionError) as error:
         return f"it is no JSON ({error})"
     lock = lock if isinstance(lock, dict) else {}
-    packages = _table(lock, "packages") if "packages" in lock else _table(lock, "dependencies")
+    packages = table(lock, "packages") if "packages" in lock else table(lock, "dependencies")
     inner = "node_modules/" if "packages" in lock else ""
     for name, wanted in asked.items():
         found = packages.get(f"{inner}{name}")
@@ -86,10 +86,10 @@ def _pnpm_differs(text: str, asked: Mapping[str, str]) -> str:
     lock = lock if isinstance(lock, dict) else {}
     if "overrides" in lock:  # specifiers are what they made of those in package.json
         return ""
-    own = _table(_table(lock, "importers"), ".") or lock
-    locked = {**_table(own, "specifiers")}
+    own = table(table(lock, "importers"), ".") or lock
+    locked = {**table(own, "specifiers")}
     locked |= {
-        name: each["specifier"] for kind in _KINDS for name, each in _table(own, kind).items() if _is_specified(each)
+        name: each["specifier"] for kind in _KINDS for name, each in table(own, kind).items() if _is_specified(each)
     }
     for name, wanted in asked.items():
         if str(locked.get(name, "")) != wanted:
@@ -99,8 +99,3 @@ def _pnpm_differs(text: str, asked: Mapping[str, str]) -> str:
 
 def _is_specified(entry: object) -> bool:
     return isinstance(entry, dict) and "specifier" in entry
-
-
-def _table(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = document.get(name)
-    return found if isinstance(found, dict) else {}

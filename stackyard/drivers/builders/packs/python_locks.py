@@ -18,7 +18,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
-from stackyard.drivers.builders.packs.locks import disagrees
+from stackyard.drivers.builders.packs.locks import disagrees, table
 from stackyard.drivers.builders.trees import MAX_LOCK, Tree
 
 _CURES = {"uv.lock": "uv lock", "poetry.lock": "poetry lock", "Pipfile.lock": "pipenv lock"}
@@ -57,11 +57,11 @@ def check_pipfile(tree: Tree) -> None:
 
 
 def _pipfile_differs(lock: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
-    locked = {canonicalize_name(name) for name in _table(lock, "default")}
-    for name in _table(manifest, "packages"):
+    locked = {canonicalize_name(name) for name in table(lock, "default")}
+    for name in table(manifest, "packages"):
         if not name.startswith("-") and canonicalize_name(name) not in locked:
             return f"it has no {name}"
-    kept = _table(lock, "_meta", "hash").get("sha256")
+    kept = table(lock, "_meta", "hash").get("sha256")
     # Without a source, Pipenv reckons with the one that it was set up with, which is not known here.
     if isinstance(kept, str) and "source" in manifest and kept != pipfile_hash(manifest):
         return "Pipfile was changed after it was locked"
@@ -81,10 +81,10 @@ def pipfile_hash(manifest: Mapping[str, Any]) -> str:
 
 def poetry_hashes(manifest: Mapping[str, Any]) -> Iterator[str]:
     """Yield what releases of Poetry keep as `content-hash` (its Locker): since 2.3, since 2.0, and before."""
-    poetry = _table(manifest, "tool", "poetry")
-    project = {key: value for key in _PROJECT if (value := _table(manifest, "project").get(key)) is not None}
+    poetry = table(manifest, "tool", "poetry")
+    project = {key: value for key in _PROJECT if (value := table(manifest, "project").get(key)) is not None}
     named = {key: value for key in _POETRY if (value := poetry.get(key)) is not None}
-    groups = _table(manifest, "dependency-groups")
+    groups = table(manifest, "dependency-groups")
     if project or groups:
         newest = {"project": project, "dependency-groups": groups, "tool": {"poetry": named}}
         yield _digest({key: value for key, value in newest.items() if value or key == "tool"})
@@ -94,11 +94,11 @@ def poetry_hashes(manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _poetry_differs(lock: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
-    kept = _table(lock, "metadata").get("content-hash")
+    kept = table(lock, "metadata").get("content-hash")
     if isinstance(kept, str) and kept not in poetry_hashes(manifest):
         return "the dependencies were changed after they were locked"
     locked = _versions(lock)
-    asked = _table(manifest, "tool", "poetry", "dependencies")
+    asked = table(manifest, "tool", "poetry", "dependencies")
     missing = [name for name, value in asked.items() if name != "python" and _plain(value)]
     absent = next((name for name in missing if canonicalize_name(name) not in locked), "")
     return f"it has no {absent}" if absent else ""
@@ -112,8 +112,8 @@ def _plain(value: object) -> bool:
 def _uv_differs(lock: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
     """Return the first requirement that uv has locked in another form than it is asked for."""
     own = next((package for package in _packages(lock) if _is_root(package)), None)
-    kept = _table(own or {}, "metadata").get("requires-dist")
-    project = _table(manifest, "project")
+    kept = table(own or {}, "metadata").get("requires-dist")
+    project = table(manifest, "project")
     if own is None or "metadata" not in own or "dependencies" in project.get("dynamic", []):
         return ""
     locked = [each for each in (kept if isinstance(kept, list) else []) if isinstance(each, dict)]
@@ -128,7 +128,7 @@ def _uv_differs(lock: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
 
 
 def _is_root(package: Mapping[str, Any]) -> bool:
-    source = _table(package, "source")
+    source = table(package, "source")
     return "." in (source.get("virtual"), source.get("editable"), source.get("directory"))
 
 
@@ -146,7 +146,7 @@ def _same(asked: Requirement, locked: Mapping[str, Any]) -> bool:
 
 def _asked(manifest: Mapping[str, Any]) -> Sequence[Requirement]:
     """Return what the project asks for; what is no requirement is left to pip, which names it."""
-    lines = _table(manifest, "project").get("dependencies", [])
+    lines = table(manifest, "project").get("dependencies", [])
     found = []
     for line in lines if isinstance(lines, list) else []:
         try:
@@ -194,14 +194,6 @@ def _versions(lock: Mapping[str, Any]) -> dict[str, set[str]]:
 def _packages(lock: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     packages = lock.get("package", [])
     return [each for each in packages if isinstance(each, dict)] if isinstance(packages, list) else []
-
-
-def _table(document: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
-    """Return the table at a path, an empty one where there is none."""
-    for name in path:
-        found = document.get(name)
-        document = found if isinstance(found, dict) else {}
-    return document
 
 
 def _digest(content: object, separators: tuple[str, str] = (", ", ": ")) -> str:
