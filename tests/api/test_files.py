@@ -91,7 +91,7 @@ def test_a_diff_tells_each_service_and_changes_nothing(world: World) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "content", "status", "words"),
     [
-        ("PUT", "conf", "[a]\nc = 1\n", 400, "a/c is not part of the sample config"),
+        ("PUT", "conf", "[a]\nc = 1\n", 400, "[a] c is not known"),
         ("PUT", "conf", "no ini", 400, "line 1"),
         ("PUT", "motd", "${", 400, "begins a variable"),
         ("PUT", "motd", "", 400, "content"),
@@ -99,7 +99,7 @@ def test_a_diff_tells_each_service_and_changes_nothing(world: World) -> None:
         ("PUT", "nothing", "x", 404, "it has: conf, motd"),
         ("PUT", "motd?service=worker", "x", 404, "these do: web"),
         ("PUT", "motd?environment=qa", "x", 404, "no environment 'qa'"),
-        ("POST", "conf/diff", "[a]\nc = 1\n", 400, "a/c is not part of the sample config"),
+        ("POST", "conf/diff", "[a]\nc = 1\n", 400, "[a] c is not known"),
         ("DELETE", "motd", None, 404, "nothing is set for motd"),
     ],
 )

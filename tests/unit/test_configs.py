@@ -6,11 +6,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+import subprocess
+import sys
+from typing import Any
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from oslo_config import cfg, generator, types
 
 from stackyard.drivers.builders import compose
 from stackyard.drivers.files import ini, options, rendering, templates
@@ -181,18 +185,83 @@ def test_what_changes_is_told_by_option() -> None:
     ]
 
 
-def test_options_are_checked_by_oslos_own_validator() -> None:
-    generated = {
-        "options": {"DEFAULT": {"opts": [{"name": "max-size", "dest": "max_size", "help": "long"}]}},
-        "deprecated_options": {"DEFAULT": [{"name": "old"}]},
-    }
-    known = options.reduced(generated, "o")
-    assert "help" not in known
-    options.check(known, "[DEFAULT]\nmax_size = 1\nold = 2\n[keystone_authtoken]\nany = 3\n", "f")
-    with pytest.raises(errors.BadInput, match="DEFAULT/max_sice is not part of the sample config") as caught:
-        options.check(known, "[DEFAULT]\nmax_sice = s3cret\n[x]\ny = 1\n", "f")
-    assert "x/y" in str(caught.value)
+# --- options that a program knows: oslo.config tells, and judges --------------------------------
+
+OPTIONS = [
+    cfg.IntOpt("max-size", min=0, max=9, help="long"),
+    cfg.StrOpt("shape", choices=["round", "flat"], deprecated_name="form"),
+    cfg.StrOpt("password", secret=True),
+    cfg.IntOpt("pin", secret=True),
+    cfg.PortOpt("door"),
+    cfg.ListOpt("parts"),
+    cfg.MultiOpt("dirs", item_type=types.String()),
+    cfg.BoolOpt("on"),
+    cfg.URIOpt("address"),
+]
+
+
+@pytest.fixture(scope="module")
+def generated() -> dict[str, Any]:
+    """What oslo-config-generator writes of OPTIONS in two groups, decoded."""
+    groups = {name: {"object": None, "namespaces": [("shop", OPTIONS)]} for name in ("DEFAULT", "database")}
+    data = generator._generate_machine_readable_data(groups, cfg.ConfigOpts())
+    return dict(json.loads(json.dumps(data, default=str)))
+
+
+ACCEPTED = [
+    "[DEFAULT]\nmax_size = 1\non = yes\n[keystone_authtoken]\nany = 3\n",
+    "[DEFAULT]\nform = round\nparts = a,b\ndirs = a\ndirs = b\n",
+    "[database]\nmax_size = ${SIZE}\nshape = Round\ndoor = 443\naddress = http://x/\n",
+]
+UNKNOWN = [
+    ("[DEFAULT]\nmax_sice = s3cret\n", r"f: \[DEFAULT\] max_sice is not known; did you mean max_size\?"),
+    ("[databse]\non = true\n", r"\[databse\] on is not known; \[database\] has it"),
+    ("[databse]\nq = s3cret\n", r"as its section is not; did you mean \[database\]\?"),
+]
+ILL_TYPED = [
+    ("[DEFAULT]\nmax_size = 10\n", r"\[DEFAULT\] max_size is no integer value: Should be less than"),
+    ("[DEFAULT]\nmax_size = many\n", "max_size is no integer"),
+    ("[DEFAULT]\nshape = square\n", "shape is no string value"),
+    ("[DEFAULT]\ndoor = 70000\n", "door is no port"),
+    ("[DEFAULT]\non = perhaps\n", "on is no boolean"),
+    ("[DEFAULT]\npin = s3cret\n", "pin is no integer value$"),
+]
+
+
+@pytest.mark.parametrize("text", ACCEPTED)
+def test_options_that_are_known_are_accepted(generated: dict[str, Any], text: str) -> None:
+    options.check(options.reduced(generated, "o"), text, "f")
+
+
+@pytest.mark.parametrize(("text", "words"), UNKNOWN + ILL_TYPED)
+def test_what_a_program_does_not_know_is_refused_by_name(generated: dict[str, Any], text: str, words: str) -> None:
+    with pytest.raises(errors.BadInput, match=words) as caught:
+        options.check(options.reduced(generated, "o"), text, "f")
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "fine"), [(text, True) for text in ACCEPTED] + [(text, False) for text, _ in UNKNOWN])
+def test_oslos_own_validator_says_the_same(
+    generated: dict[str, Any], tmp_path: pathlib.Path, text: str, fine: bool
+) -> None:
+    (tmp_path / "options.json").write_text(json.dumps(generated))
+    (tmp_path / "asked").write_text(text)
+    words = ("--opt-data", str(tmp_path / "options.json"), "--input-file", str(tmp_path / "asked"))
+    done = subprocess.run([sys.executable, "-m", "oslo_config.validator", *words], capture_output=True, check=False)
+    assert (done.returncode == 0) == fine, done.stderr
+
+
+def test_a_group_of_any_name_may_have_some_options(generated: dict[str, Any]) -> None:
+    known = options.reduced({"options": {**generated["options"], "*": {"opts": [{"name": "path"}]}}}, "o")
+    options.check(known, "[mine]\npath = x\n[DEFAULT]\non = 1\n", "f")
+    for text in ("[mine]\npaths = x\n", "[DEFAULT]\npath = x\n"):
+        with pytest.raises(errors.BadInput):
+            options.check(known, text, "f")
+
+
+def test_names_alone_are_checked_where_no_more_is_kept() -> None:
+    known = '{"options": {"a": {"opts": [{"name": "b"}]}}, "deprecated_options": {}}'
+    options.check(known, "[a]\nb = anything\n", "f")
     with pytest.raises(errors.BadInput, match="oslo-config-generator"):
         options.reduced(["no"], "o")
 

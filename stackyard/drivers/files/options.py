@@ -1,60 +1,131 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of INI files against the options that a program knows, by oslo.config's own validator.
+"""Checks of INI files against the options that a program knows, as oslo.config's generator tells of them.
 
-What `oslo-config-generator --format yaml` (or json) writes is reduced to the names when a source is read. The
-validator is run as a program, as its documentation has it. Raises only BadInput.
+Called where a source is read and where overlays are set. The rules are those of oslo.config's validator, values are
+judged by oslo.config's own types; both in this process, since the validator's start costs more than the rest of a push
+(docs/decisions/022). Raises only BadInput; a value is named only when its option is no secret.
 """
 
 from __future__ import annotations
 
+import base64
+import difflib
+import functools
 import json
-import pathlib
-import re
-import subprocess
-import sys
-import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+from oslo_config import types, validator
 
 from stackyard.drivers.files import ini
 from stackyard.model import errors
 
-SECONDS = 60
+ANY_GROUP = "*"
+"""Options that a group of any name may have: programs make groups that no generator knows, such as Glance's stores."""
 _TOLD = 10
-_COMPLAINT = re.compile(r"^ERROR:[^:]*:(?P<words>.*)$", re.MULTILINE)
-_PARTS = ("name", "dest")
+_KEPT = ("name", "dest", "type", "min", "max", "choices", "secret")
+_NOTHING = (None, "", [], {})
+
+Option = Mapping[str, Any]
+Known = Mapping[str, Any]
 
 
 def reduced(document: Any, where: str) -> str:
-    """Return the names in what a generator wrote (decoded) as JSON, in the same shape; raises BadInput."""
+    """Return what is checked of what a generator wrote (decoded), packed as text; raises BadInput."""
     try:
-        known = {group: {"opts": _names(said["opts"])} for group, said in document["options"].items()}
-        old = {group: _names(said) for group, said in (document.get("deprecated_options") or {}).items()}
+        options = {
+            group: {"opts": [_kept(each) for each in said["opts"]]} for group, said in document["options"].items()
+        }
+        old = document.get("deprecated_options") or {}
+        names = {group: [{"name": str(each["name"])} for each in found] for group, found in old.items()}
     except (KeyError, TypeError, AttributeError):
         raise errors.BadInput(f"{where} is not what 'oslo-config-generator --format yaml' writes") from None
-    return json.dumps({"options": known, "deprecated_options": old}, sort_keys=True)
+    data = json.dumps({"options": options, "deprecated_options": names}, sort_keys=True, separators=(",", ":"))
+    return base64.b64encode(zlib.compress(data.encode(), 9)).decode()
 
 
-def _names(said: list[dict[str, Any]]) -> list[dict[str, str]]:
-    return [{part: str(option[part]) for part in _PARTS if option.get(part)} for option in said]
+def _kept(option: Mapping[str, Any]) -> Option:
+    """Return an option without what is for people; `choices` comes with or without descriptions."""
+    found = {part: option[part] for part in _KEPT if option.get(part) not in _NOTHING}
+    found["name"] = str(option["name"])
+    if "choices" in found:
+        found["choices"] = [each[0] if isinstance(each, list | tuple) else each for each in found["choices"]]
+    return found
+
+
+@functools.lru_cache(maxsize=32)
+def _unpacked(known: str) -> Known:
+    data = known if known.startswith("{") else zlib.decompress(base64.b64decode(known))
+    return dict(json.loads(data))
 
 
 def check(known: str, text: str, where: str) -> None:
-    """Accept an INI file (a template) all of whose options are known; raises BadInput naming those that are not."""
-    names = {
-        section: {key: ["x"] for key in found} for section, found in ini.parse(text, where).items()
-    }  # no value, which may be a secret, leaves this process
-    with tempfile.TemporaryDirectory(prefix="options-") as folder:
-        data, asked = pathlib.Path(folder, "options.json"), pathlib.Path(folder, "asked.conf")
-        data.write_text(known)
-        asked.write_text(ini.written(names))
-        command = [sys.executable, "-m", "oslo_config.validator", "--opt-data", str(data), "--input-file", str(asked)]
+    """Accept an INI file (a template) of known options with values of their types; raises BadInput naming others."""
+    wrong = list(_complaints(_unpacked(known), ini.parse(text, where)))
+    if wrong:
+        more = [f"and {len(wrong) - _TOLD} more"] if len(wrong) > _TOLD else []
+        raise errors.BadInput(f"{where}: {'; '.join(wrong[:_TOLD] + more)}")
+
+
+def _complaints(known: Known, found: ini.Options) -> Iterator[str]:
+    groups = {group: _by_name(said["opts"]) for group, said in known["options"].items()}
+    for section, options in found.items():
+        here = groups.get(section) or groups.get(ANY_GROUP, {})
+        old = {each["name"] for each in known["deprecated_options"].get(section, [])}
+        for name, values in options.items():
+            if name in here:
+                yield from _judged(here[name], f"[{section}] {name}", values)
+            elif name not in old and section not in validator.KNOWN_BAD_GROUPS:
+                yield f"[{section}] {name} is not known{_nearest(groups, section, name)}"
+
+
+def _by_name(options: Sequence[Option]) -> dict[str, Option]:
+    return {name: each for each in options for name in (each["name"], each.get("dest")) if name} | {
+        each["name"].replace("-", "_"): each for each in options
+    }
+
+
+def _nearest(groups: Mapping[str, Mapping[str, Option]], section: str, name: str) -> str:
+    """Return a hint for who mistyped an option or its section, "" without an idea."""
+    elsewhere = [group for group, options in groups.items() if name in options and group != ANY_GROUP]
+    if near := difflib.get_close_matches(section, elsewhere, 1):
+        return f"; [{near[0]}] has it"
+    if section in groups and (near := difflib.get_close_matches(name, groups[section], 1)):
+        return f"; did you mean {near[0]}?"
+    if elsewhere and len(elsewhere) <= 3:
+        return f"; [{'], ['.join(elsewhere)}] {'has' if len(elsewhere) == 1 else 'have'} it"
+    if section not in groups:
+        near = difflib.get_close_matches(section, groups, 1)
+        return f", as its section is not{f'; did you mean [{near[0]}]?' if near else ''}"
+    return ""
+
+
+_TYPES: dict[str, Callable[..., Any]] = {
+    kind().type_name: kind
+    for kind in (types.Boolean, types.Float, types.IPAddress, types.HostAddress, types.HostDomain, types.Hostname)
+}
+_TYPES |= {kind().type_name: kind for kind in (types.Integer, types.URI, types.Dict)}
+_TYPES["port value"] = types.Port
+_TYPES["string value"] = functools.partial(types.String, ignore_case=True)
+"""By the names that the generator gives them; of others (lists, for example) it does not tell what may be in them."""
+_LIMITS = {
+    "integer value": ("min", "max", "choices"),
+    "port value": ("min", "max", "choices"),
+    "floating point value": ("min", "max"),
+    "string value": ("choices",),
+}
+
+
+def _judged(option: Option, place: str, values: Sequence[str]) -> Iterator[str]:
+    kind = option.get("type", "")
+    if kind not in _TYPES:
+        return
+    limits = {limit: option[limit] for limit in _LIMITS.get(kind, ()) if limit in option}
+    for value in values:
+        if "$" in value:
+            continue  # a value of config, or of another option: known where it is used
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-        except subprocess.TimeoutExpired:
-            raise errors.BadInput(f"{where}: checking its options took more than {SECONDS} s") from None
-    unknown = [found["words"].strip() for found in _COMPLAINT.finditer(done.stderr)]
-    if unknown:
-        more = [f"and {len(unknown) - _TOLD} more"] if len(unknown) > _TOLD else []
-        raise errors.BadInput(f"{where}: {'; '.join(unknown[:_TOLD] + more)}")
-    if done.returncode:
-        raise errors.BadInput(f"{where}: oslo.config's validator failed: {done.stderr.strip()[-200:]}")
+            _TYPES[kind](**limits)(value)
+        except (ValueError, TypeError) as error:
+            yield f"{place} is no {kind}{'' if option.get('secret') else f': {str(error)[:200]}'}"
