@@ -7,6 +7,7 @@ import dataclasses
 import datetime
 import enum
 
+from stackyard.model.backups import BackupRule
 from stackyard.model.files import File, FileMount
 from stackyard.model.groups import Group, GroupState, Recovery
 from stackyard.model.records import Record, new_id, utcnow
@@ -85,7 +86,7 @@ class Service:
     Only services of stage `run` are kept running, scaled and routed; `schedule` is the five fields of cron, in UTC.
     `domains` are further host names that lead to it. One of stage `init` with `again` runs anew when it has changed.
     With `group` its replicas are members of a cluster of their own, each a service in its own right when it runs.
-    `labels` are those that tell a registry of it (SERVICE_NAME and the like).
+    `labels` are those that tell a registry of it (SERVICE_NAME and the like). `backup` says how it is backed up.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Service:
     again: bool = False
     group: Group | None = None
     labels: dict[str, str] = dataclasses.field(default_factory=dict)
+    backup: BackupRule | None = None
 
     @property
     def group_name(self) -> str:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from stackyard.model import errors
-from stackyard.store import applications, builds, clusters, database, domains, events, jobs, quotas, services
+from stackyard.store import applications, backups, builds, clusters, database, domains, events, jobs, quotas, services
 from stackyard.store.records import Page
 
 __all__ = ["Page", "Store", "Transaction"]
@@ -30,6 +30,7 @@ class Transaction:
         self.builds = builds.Builds(connection)
         self.domains = domains.Domains(connection)
         self.jobs = jobs.Jobs(connection)
+        self.backups = backups.Backups(connection)
         self.events = events.Events(connection)
         self.quotas = quotas.Quotas(connection)
         self.services = services.Services(connection)

@@ -165,6 +165,18 @@ jobs = sa.Table(
     sa.UniqueConstraint("app_id", "number"),
 )
 
+backups = sa.Table(
+    "backups",
+    metadata,
+    *_scheduled(),
+    sa.Column("app_id", sa.String(36), sa.ForeignKey(*_app, ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("environment", sa.String(63), nullable=False),
+    sa.Column("service", sa.String(63), nullable=False),
+    sa.Column("moved", sa.BigInteger, nullable=False, server_default="0"),
+    sa.UniqueConstraint("app_id", "number"),
+)
+
 events = sa.Table(
     "events",
     metadata,

@@ -17,7 +17,7 @@ from stackyard.model.applications import Deployment, Release, Service
 from stackyard.model.files import RunFile
 from stackyard.model.ports import Run, Secrets
 
-ADDED: Mapping[str, object] = {"files": (), "again": False, "group": None, "labels": {}}
+ADDED: Mapping[str, object] = {"files": (), "again": False, "group": None, "labels": {}, "backup": None}
 """Fields that services did not have in earlier versions: without them, what runs keeps its name and goes on."""
 
 
@@ -58,7 +58,7 @@ def _run(
     if service.port:
         environment.setdefault("PORT", str(service.port))
     made_of = dataclasses.asdict(
-        dataclasses.replace(service, replicas=0, build=None, depends_on=(), domains=(), labels={})
+        dataclasses.replace(service, replicas=0, build=None, depends_on=(), domains=(), labels={}, backup=None)
     )
     for added in (field for field in ADDED if made_of[field] == ADDED[field]):
         del made_of[added]

@@ -58,10 +58,11 @@ class NodeEngine:
         """Return all that a POST answers, as the engine frames it; raises NotFound, Conflict."""
         return self._call("POST", path, json=body, timeout=(CONNECT_SECONDS, seconds)).content
 
-    def unpack(self, container: str, archive: bytes) -> None:
+    def unpack(self, container: str, archive: bytes | Iterator[bytes], seconds: float = READ_SECONDS) -> None:
         """Unpack a tar archive at the top of a container's file system; raises NotFound, GiveUp."""
-        headers = {"Content-Type": "application/x-tar"}
-        self._call("PUT", f"/containers/{container}/archive", params={"path": "/"}, data=archive, headers=headers)
+        sent: dict[str, Any] = {"data": archive, "headers": {"Content-Type": "application/x-tar"}}
+        limits = (CONNECT_SECONDS, seconds)
+        self._call("PUT", f"/containers/{container}/archive", params={"path": "/"}, timeout=limits, **sent)
 
     def delete(self, path: str, **params: str | int) -> None:
         """Delete what may be absent already."""

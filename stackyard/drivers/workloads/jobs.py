@@ -48,7 +48,7 @@ class SwarmJobs:
 
     def create(self, access: ClusterAccess, node: str, job: JobSpec) -> None:
         """Make the job's container on the node; raises GiveUp when its image or network can't be used."""
-        engine = _engine(access, node)
+        engine = engine_of(access, node)
         image = job.run.service.image
         if not image:
             raise errors.GiveUp(f"service {job.run.service.name} has no image")
@@ -64,20 +64,20 @@ class SwarmJobs:
     def start(self, access: ClusterAccess, node: str, job_id: str) -> None:
         """Start it, unless it has been."""
         try:
-            _engine(access, node).post(f"/containers/{name_of(job_id)}/start")
+            engine_of(access, node).post(f"/containers/{name_of(job_id)}/start")
         except errors.NotFound as error:
             raise errors.GiveUp(f"the job can't be started: {error}") from error
 
     def look(self, access: ClusterAccess, node: str, job_id: str) -> JobSeen | None:
         """Return what the node's engine says of it; None when it knows none."""
         try:
-            return seen(_engine(access, node).get(f"/containers/{name_of(job_id)}/json"))
+            return seen(engine_of(access, node).get(f"/containers/{name_of(job_id)}/json"))
         except errors.NotFound:
             return None
 
     def stop(self, access: ClusterAccess, node: str, job_id: str) -> None:
         """Stop it with its own signal and grace."""
-        engine, path = _engine(access, node), f"/containers/{name_of(job_id)}"
+        engine, path = engine_of(access, node), f"/containers/{name_of(job_id)}"
         with contextlib.suppress(errors.NotFound):
             labels = engine.get(f"{path}/json")["Config"]["Labels"]
             seconds = math.ceil(float(labels.get(spec.GRACE, 0)))
@@ -86,12 +86,12 @@ class SwarmJobs:
     def remove(self, access: ClusterAccess, node: str, job_id: str) -> None:
         """Stop and remove it."""
         self.stop(access, node, job_id)
-        _engine(access, node).delete(f"/containers/{name_of(job_id)}", force=1)
-        _engine(access, node).delete(f"/containers/{unfinished(job_id)}", force=1)
+        engine_of(access, node).delete(f"/containers/{name_of(job_id)}", force=1)
+        engine_of(access, node).delete(f"/containers/{unfinished(job_id)}", force=1)
 
     def tail(self, access: ClusterAccess, node: str, job_id: str, lines: int) -> str:
         """Return the last lines that it wrote; "" when it is gone."""
-        engine = _engine(access, node)
+        engine = engine_of(access, node)
         found = engine.get("/containers/json", all=1, filters=labelled(f"{spec.JOB}={job_id}"))
         if not found:
             return ""
@@ -99,7 +99,7 @@ class SwarmJobs:
 
     def attach(self, access: ClusterAccess, node: str, job_id: str) -> Stream:
         """Return the stream of a job that has not been started yet."""
-        engine, path = _engine(access, node), f"/containers/{name_of(job_id)}"
+        engine, path = engine_of(access, node), f"/containers/{name_of(job_id)}"
         config = engine.get(f"{path}/json")["Config"]
         return EngineStream(
             upgrade(engine, f"{path}/attach?stream=1&stdin=1&stdout=1&stderr=1"),
@@ -112,21 +112,26 @@ class SwarmJobs:
         self, access: ClusterAccess, replica: Replica, command: Sequence[str], *, terminal: bool = False
     ) -> Stream:
         """Begin a command in a running replica; raises NotFound when that is gone."""
-        engine = _engine(access, replica.node)
+        engine = engine_of(access, replica.node)
         found = engine.get("/containers/json", filters=labelled(f"{spec.SWARM_TASK}={replica.id}"))
         if not found:
             raise errors.NotFound(f"replica {replica.service}.{replica.slot} does not run any more")
-        asked = {"AttachStdin": True, "AttachStdout": True, "AttachStderr": True, "Tty": terminal, "Cmd": list(command)}
-        container, mark = f"/containers/{found[0]['Id']}", f"{MARK}={secrets.token_hex(16)}"
-        made = engine.post(f"{container}/exec", asked | {"Env": [mark, *([f"TERM={TERM}"] if terminal else [])]})
-        path = f"/exec/{made['Id']}"
-        return EngineStream(
-            upgrade(engine, f"{path}/start", {"Detach": False, "Tty": terminal}),
-            terminal=terminal,
-            resized=lambda rows, columns: engine.post(f"{path}/resize", h=rows, w=columns),
-            ended=lambda: _exec_result(engine, path),
-            abandoned=lambda: _end_exec(engine, container, path, mark),
-        )
+        return begun(engine, found[0]["Id"], command, terminal=terminal)
+
+
+def begun(engine: NodeEngine, container_id: str, command: Sequence[str], *, terminal: bool = False) -> Stream:
+    """Begin a command in a running container; return its stream."""
+    asked = {"AttachStdin": True, "AttachStdout": True, "AttachStderr": True, "Tty": terminal, "Cmd": list(command)}
+    container, mark = f"/containers/{container_id}", f"{MARK}={secrets.token_hex(16)}"
+    made = engine.post(f"{container}/exec", asked | {"Env": [mark, *([f"TERM={TERM}"] if terminal else [])]})
+    path = f"/exec/{made['Id']}"
+    return EngineStream(
+        upgrade(engine, f"{path}/start", {"Detach": False, "Tty": terminal}),
+        terminal=terminal,
+        resized=lambda rows, columns: engine.post(f"{path}/resize", h=rows, w=columns),
+        ended=lambda: _exec_result(engine, path),
+        abandoned=lambda: _end_exec(engine, container, path, mark),
+    )
 
 
 def name_of(job_id: str) -> str:
@@ -227,7 +232,8 @@ def _has_init(engine: NodeEngine, job: JobSpec) -> bool:
     return first[0].rpartition("/")[2] in INITS
 
 
-def _engine(access: ClusterAccess, node: str) -> NodeEngine:
+def engine_of(access: ClusterAccess, node: str) -> NodeEngine:
+    """Return the engine of a node by its name; raises GiveUp when that is gone."""
     found = next((each for each in access.nodes if each.name == node), None)
     if found is None:
         raise errors.GiveUp(f"node {node} is gone")

@@ -8,6 +8,7 @@ does not answer raises `errors.Unavailable`; one that refuses for good raises `e
 
 from __future__ import annotations
 
+from stackyard.model.ports.backups import Contents, Kept, Vault
 from stackyard.model.ports.builders import Builder, BuildRequest
 from stackyard.model.ports.certificates import Authority, Certificates, Secrets, TLSPair
 from stackyard.model.ports.discovery import Discovery
@@ -27,6 +28,7 @@ __all__ = [
     "Builder",
     "Certificates",
     "ClusterAccess",
+    "Contents",
     "Discovery",
     "Engine",
     "FollowedLog",
@@ -34,6 +36,7 @@ __all__ = [
     "JobSeen",
     "JobSpec",
     "Jobs",
+    "Kept",
     "Log",
     "LogKeeper",
     "LogStore",
@@ -60,6 +63,7 @@ __all__ = [
     "TLSPair",
     "Told",
     "Traffic",
+    "Vault",
     "Workloads",
     "digest",
 ]

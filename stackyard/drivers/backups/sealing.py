@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The form in which a backup's content is kept: compressed, then in frames that are encrypted one by one.
+
+Used by `folder.py`. A file is the magic word, the length of its head (2 bytes, big-endian), the head (its key as the
+platform's secrets seal it), then frames: the length of the sealed frame (4 bytes), and that. A frame is sealed with
+AES-256-GCM under its number and whether it is the last (NIST SP 800-38D: no nonce twice under one key), with all that
+stands before the first frame as associated data; so none can be changed, moved or left out.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+import zstandard
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from stackyard.model import errors
+from stackyard.model.ports import Secrets
+
+MAGIC = b"SYBACKUP1\n"
+FRAME = 1 << 20
+TAG = 16
+LEVEL = 3
+HEAD, LENGTH, NONCE = struct.Struct(">H"), struct.Struct(">I"), struct.Struct(">3xQB")
+CHANGED = "what is kept of it was changed or cut off"
+
+
+def seal(secrets: Secrets, content: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the sealed form of content, under a new key."""
+    key = AESGCM.generate_key(256)
+    sealed_key = secrets.seal(key.hex()).encode()
+    head = MAGIC + HEAD.pack(len(sealed_key)) + sealed_key
+    yield head
+    cipher, number = AESGCM(key), 0
+    held = b""
+    for frame in _framed(_compressed(content)):
+        if number:
+            yield _sealed(cipher, number, held, head, last=False)
+        held, number = frame, number + 1
+    yield _sealed(cipher, max(1, number), held, head, last=True)
+
+
+def unseal(secrets: Secrets, file: BinaryIO) -> Iterator[bytes]:
+    """Yield the content of a sealed file; raises GiveUp where it is not as it was sealed, at its end at the latest."""
+    head = file.read(len(MAGIC) + HEAD.size)
+    if len(head) < len(MAGIC) + HEAD.size or not head.startswith(MAGIC):
+        raise errors.GiveUp(CHANGED)
+    sealed_key = file.read(HEAD.unpack(head[len(MAGIC) :])[0])
+    try:
+        cipher = AESGCM(bytes.fromhex(secrets.open(sealed_key.decode())))
+    except (errors.GiveUp, ValueError):
+        raise errors.GiveUp(f"{CHANGED}, or the platform's key was") from None
+    yield from _decompressed(_frames(cipher, file, head + sealed_key))
+
+
+def _sealed(cipher: AESGCM, number: int, frame: bytes, head: bytes, *, last: bool) -> bytes:
+    return LENGTH.pack(len(frame) + TAG) + cipher.encrypt(NONCE.pack(number, last), frame, head)
+
+
+def _frames(cipher: AESGCM, file: BinaryIO, head: bytes) -> Iterator[bytes]:
+    """Yield opened frames: which is the last, the file's end says, and the frame's own seal must agree."""
+    length, number = file.read(LENGTH.size), 1
+    while True:
+        if len(length) < LENGTH.size or LENGTH.unpack(length)[0] > FRAME + TAG:
+            raise errors.GiveUp(CHANGED)
+        sealed, length = file.read(LENGTH.unpack(length)[0]), file.read(LENGTH.size)
+        try:
+            yield cipher.decrypt(NONCE.pack(number, not length), sealed, head)
+        except (InvalidTag, ValueError):
+            raise errors.GiveUp(CHANGED) from None
+        if not length:
+            return
+        number += 1
+
+
+def _compressed(content: Iterable[bytes]) -> Iterator[bytes]:
+    work = zstandard.ZstdCompressor(level=LEVEL).compressobj()
+    for piece in content:
+        yield work.compress(piece)
+    yield work.flush()
+
+
+def _decompressed(frames: Iterator[bytes]) -> Iterator[bytes]:
+    work = zstandard.ZstdDecompressor().decompressobj()
+    for frame in frames:
+        piece = work.decompress(frame)
+        if piece:
+            yield piece
+
+
+def _framed(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the same bytes in pieces of one length, but for the last."""
+    held = bytearray()
+    for piece in pieces:
+        held += piece
+        while len(held) >= FRAME:
+            yield bytes(held[:FRAME])
+            del held[:FRAME]
+    if held:
+        yield bytes(held)
+
+
+def synced(folder: str | os.PathLike[str]) -> None:
+    """Have what was named in a folder stay named after a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
