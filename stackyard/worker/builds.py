@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from stackyard.drivers.files.overlays import check_overlays
 from stackyard.drivers.files.rendering import with_sealed
 from stackyard.drivers.secrets.authorities import Authorities
 from stackyard.intents.hiding import secret_values
@@ -18,6 +19,7 @@ from stackyard.model import errors
 from stackyard.model.applications import Deployment, Service
 from stackyard.model.builds import Build, Source, Step
 from stackyard.model.clusters import Cluster
+from stackyard.model.files import opened
 from stackyard.model.masking import mask
 from stackyard.model.phase import ENDING, Phase
 from stackyard.model.plan import Action
@@ -166,6 +168,10 @@ class Builds(Passive):
             log(f"note: {note}\n")
         for service in spec.services:
             log(f"service {service.name}: {_origin(service)}\n")
+        with self.store.reading() as tx:
+            deployment = tx.deployments.of(record.app_id, record.environment)
+        if deployment is not None:  # what operators lay over the files before must fit these, too
+            check_overlays(spec.files, opened(self.authorities.secrets, deployment.overlays))
         return advance(record, Step.BUILD, spec=with_sealed(self.authorities.secrets, spec))
 
     def _chosen(self, source: Source) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from oslo_config import cfg, generator, types
 
 from stackyard.drivers.builders import compose
 from stackyard.drivers.files import ini, options, rendering, templates
+from stackyard.drivers.files.overlays import check_overlays
 from stackyard.drivers.secrets.fernet import FernetSecrets, ensure_key
 from stackyard.model import errors
 from stackyard.model.applications import AppSpec, Release, Service
@@ -348,3 +349,17 @@ def test_a_value_of_several_lines_does_not_become_options() -> None:
     file = File("conf", "[a]\nb = ${KEY}\n", ini=True)
     with pytest.raises(errors.BadInput, match="the value of KEY has several lines"):
         rendering.rendered(file, file.text, {"KEY": "x\n[b]\nc = 1"})
+
+
+def test_what_lies_over_files_must_fit_the_ones_that_a_push_brings(generated: dict[str, Any]) -> None:
+    known = options.reduced(generated, "o")
+    files = [File("conf", "[DEFAULT]\n", ini=True, options=known), File("key", "x", secret=True), File("motd", "x")]
+    fine = [
+        Overlay("conf", "[DEFAULT]\non = ${ON}\n"),
+        Overlay("key", "[no"),
+        Overlay("gone", "x"),
+        Overlay("motd", "y"),
+    ]
+    check_overlays(files, fine)
+    with pytest.raises(errors.BadInput, match=r"conf for web on n1: \[DEFAULT\] off is not known"):
+        check_overlays(files, [*fine, Overlay("conf", "[DEFAULT]\noff = 1\n", "web", "n1")])

@@ -13,7 +13,8 @@ from typing import Any
 
 from stackyard.api.application_deployment import environments
 from stackyard.api.call import Call, Reply
-from stackyard.drivers.files import ini, options, rendering, templates
+from stackyard.drivers.files import ini, rendering, templates
+from stackyard.drivers.files.overlays import check_overlay
 from stackyard.intents.files import check_place, users_of
 from stackyard.model import errors
 from stackyard.model.applications import Deployment, Release
@@ -65,7 +66,7 @@ def put(call: Call) -> Reply:
     of, overlay = environments.deployment(call), _overlay(call, call.body["content"])
     release, _ = call.services.intents.files.of(of)
     file = check_place(call.target, release, overlay.place)
-    _check(file, overlay)
+    check_overlay(file, overlay)
     made = call.services.intents.files.put(call.caller, call.target.id, overlay, of.environment)
     return Reply(202, {"release": made.number if made else None, "environment": of.environment})
 
@@ -86,7 +87,7 @@ def diff(call: Call) -> Reply:
     content = call.body["content"]
     wanted = rest if content is None else [*rest, _overlay(call, content)]
     if content is not None:
-        _check(file, wanted[-1])
+        check_overlay(file, wanted[-1])
     before, after = _layers(call, of, file, overlays), _layers(call, of, file, wanted)
     nodes = sorted({"", *(each.node for each in [*overlays, *wanted] if each.file == file.name)})
     services = users_of(release, file.name) if release else []
@@ -117,16 +118,6 @@ def _known(call: Call, release: Release | None, place: tuple[str, str, str]) -> 
     if file is None:
         raise errors.Conflict(f"{call.target.name} has no release yet; its configs are known with the first one")
     return file
-
-
-def _check(file: File | None, overlay: Overlay) -> None:
-    """Raise for a text that can't lie over a config: no template, no INI, options that the program does not know."""
-    text = templates.braced(overlay.text)
-    templates.keys(text, overlay.file)
-    if file is not None and file.options:
-        options.check(file.options, text, overlay.file)
-    elif file is not None and file.ini:
-        ini.parse(text, overlay.file)
 
 
 def _layers(call: Call, of: Deployment, file: File, overlays: Sequence[Overlay]) -> _Layers:
