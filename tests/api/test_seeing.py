@@ -15,7 +15,7 @@ def test_use_is_told_where_it_is_asked_for(full: World) -> None:
     assert (plain["state"], plain["cpu"], plain["memory"]) == ("running", None, None)
     (used,) = full.call("GET", f"{APP}/processes?usage=1").json
     assert (used["cpu"], used["memory"], used["memory_limit"]) == (0.5, 1 << 20, 2 << 20)
-    assert (used["restarts"], used["loop"]) == (0, "")
+    assert (used["restarts"], used["loop"], used["image"]) == (0, "", "sha256:ab")
 
 
 def test_history_tells_who_and_goes_on_behind_an_event(full: World) -> None:

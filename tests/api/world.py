@@ -82,7 +82,7 @@ class Engine:
     def runs(self, access: ClusterAccess, app_id: str) -> list[RunSeen]:
         """Return one run of one replica."""
         task = Replica("t1", "r1", "web", 1, access.nodes[0].name, "running", "10.0.0.2:80", 1_700_000_000.5)
-        return [RunSeen("r1", app_id, "web", 1, "d", 1, (task,))]
+        return [RunSeen("r1", app_id, "web", 1, "d", 1, (dataclasses.replace(task, image="sha256:ab"),))]
 
     def glance(self, access: ClusterAccess, app_id: str, *, usage: bool = False) -> list[RunSeen]:
         """Return the same; with its use of CPU and memory where asked for."""

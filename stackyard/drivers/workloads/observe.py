@@ -149,6 +149,7 @@ def _from_container(container: Container, task: Mapping[str, Any] | None) -> _Kn
         started_at=started(container),
         reason=reasons.exit_reason(container.details, _error(task)) if failed else _lack(container),
         healthchecked="health" in container.listed["Status"] or container.health is not None,
+        image=container.listed.get("ImageID", ""),
     )
     over = moment(inspected.get("FinishedAt", "")) or _over(task) or started(container)
     return over, dataclasses.replace(seen, ended_at=over) if failed else seen

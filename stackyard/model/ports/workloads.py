@@ -38,7 +38,8 @@ class Replica:
 
     `endpoint` is `address:port` where the router reaches it (None: no port). `reason` says in words why it exited,
     or what a living one lacks; times are seconds of the epoch. `cpu` is a share of one core, `memory` and
-    `memory_limit` are bytes (None where not asked for, not known, or without a limit).
+    `memory_limit` are bytes (None where not asked for, not known, or without a limit). `image` is the digest of what its
+    container was made of, as its node's engine has it: the same on all nodes, empty while there is no container.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Replica:
     cpu: float | None = None
     memory: int | None = None
     memory_limit: int | None = None
+    image: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

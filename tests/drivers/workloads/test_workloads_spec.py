@@ -241,6 +241,11 @@ def test_it_is_not_running_until_its_port_is_published() -> None:
     assert [(each.endpoint, each.slot, each.id) for each in found.tasks] == [("192.0.2.1:32768", 1, "t1")]
 
 
+def test_a_replica_tells_the_image_that_its_container_was_made_of() -> None:
+    (found,) = observe.runs([service()], [task("pending") | {"ID": "t2"}], [container(ImageID="sha256:ab")], {}, NOW)
+    assert {each.id: each.image for each in found.tasks} == {"t1": "sha256:ab", "t2": ""}
+
+
 def test_an_early_proof_counts_for_what_is_routed_only() -> None:
     starting = dataclasses.replace(container("running", "Up 1 second (health: starting)"), proved=True)
     assert seen([], [starting]) == [("running", "")]

@@ -24,6 +24,7 @@ def process(run: RunSeen, replica: Replica, loop: str = "") -> View:
         "state": replica.state,
         "node": replica.node,
         "release": run.release,
+        "image": replica.image,
         "endpoint": replica.endpoint,
         "started_at": moment(replica.started_at),
         "ended_at": moment(replica.ended_at),
