@@ -24,6 +24,7 @@ from stackyard.model.ports import Secrets
 from stackyard.model.records import Caller, new_id, utcnow
 from stackyard.store import Store, Transaction
 
+NONE: Mapping[str, str] = {}
 MAX_KEYS = 500
 """Secret values are masked as long as one of so many of the environment's newest releases has them."""
 
@@ -106,15 +107,19 @@ class Releases:
         changes: Mapping[str, str | None],
         secret: Collection[str] = (),
         environment: str = PRODUCTION,
+        copies: Mapping[str, str] = NONE,
     ) -> Release | None:
         """Set (or with None unset) config; return the new release, None when nothing has been released yet.
 
-        Keys in `secret` are secrets from now on; what is a secret stays one until it is unset.
+        Keys in `secret` are secrets from now on; what is a secret stays one until it is unset. Keys in `copies` get
+        the values that other keys had before, and are secrets where those are. Raises BadInput for what is not there.
         """
         with self.store.transaction() as tx:
             app = living(tx, caller, ident)
             deployment = environment_of(tx, app, environment)
-            merged = {**self.config(deployment.config), **changes}
+            before = self.config(deployment.config)
+            merged = {**before, **changes, **_copied(before, copies)}
+            secret = {*secret, *(key for key, source in copies.items() if source in deployment.secret_keys)}
             config = {key: value for key, value in merged.items() if value is not None}
             if len(config) > MAX_KEYS:
                 raise errors.BadInput(f"config can't have more than {MAX_KEYS} keys")
@@ -122,7 +127,7 @@ class Releases:
                 "config": self.secrets.seal(json.dumps(config, sort_keys=True)) if config else None,
                 "secret_keys": tuple(sorted({*deployment.secret_keys, *secret} & config.keys())),
             }
-            message = _summary(changes)
+            message = _summary({**changes, **copies})
             tx.deployments.note(deployment, "asked", f"{who(caller)} changed {message}")
             release = current(tx, deployment)
             if release:
@@ -173,6 +178,14 @@ def _before(tx: Transaction, app: Application, environment: str) -> str:
     if at == 0:
         raise errors.BadInput(f"there is no environment before {environment}; name one to promote from")
     return order[at - 1]
+
+
+def _copied(before: Mapping[str, str], copies: Mapping[str, str]) -> dict[str, str]:
+    """Return new values by key, all of them as they were before; raises BadInput."""
+    lacking = sorted(source for source in copies.values() if source not in before)
+    if lacking:
+        raise errors.BadInput(f"config has no {', '.join(lacking)}, whose value is to be taken")
+    return {key: before[source] for key, source in copies.items()}
 
 
 def _summary(changes: Mapping[str, str | None]) -> str:

@@ -155,7 +155,23 @@ def test_a_builds_output_masks_secrets(world: World, tmp_path: pathlib.Path) -> 
     assert world.call("GET", f"{APP}/workflows/{build['uuid']}/output").text == "echo ****\n"
 
 
-@pytest.mark.parametrize("value", [{"secret": None}, {"secret": 1}, {}, {"secret": "a", "b": "c"}, 1, ["a"]])
+def test_a_secret_is_moved_to_another_key_and_stays_one(world: World) -> None:
+    assert world.call("PATCH", f"{APP}/config", {"KEY": {"secret": SECRET}, "PLAIN": "seen"}).status_code == 202
+    body = {"OTHER": {"from": "KEY"}, "KEY": "new"}
+    answer = world.call("PATCH", f"{APP}/config", body)
+    assert (answer.status_code, SECRET in answer.text) == (202, False)
+    assert get(world, "/config") == {"KEY": None, "OTHER": None, "PLAIN": "seen", "secrets": ["KEY", "OTHER"]}
+    for wrong, words in (({"A": {"from": "GONE"}}, "config has no GONE"), ({"secrets": {"from": "PLAIN"}}, "secrets")):
+        refused = world.call("PATCH", f"{APP}/config", wrong)
+        assert (refused.status_code, words in refused.json["faultstring"]) == (400, True)
+
+
+BOTH = {"secret": "a", "from": "A"}
+
+
+@pytest.mark.parametrize(
+    "value", [{"secret": None}, {"secret": 1}, {}, {"secret": "a", "b": "c"}, 1, ["a"], BOTH, {"from": "no key"}]
+)
 def test_values_that_are_none(world: World, value: Any) -> None:
     answer = world.call("PATCH", f"{APP}/config", {"KEY": value})
     assert answer.status_code == 400

@@ -328,6 +328,21 @@ def test_config_is_sealed_and_makes_a_release(desk: Desk) -> None:
     assert "open-sesame" not in events
 
 
+def test_config_moves_among_keys_without_being_read(desk: Desk) -> None:
+    cluster(desk)
+    app = released(desk)
+    keys = {"NEXT": "a", "OLD": "b", "NOW": "c", "PLAIN": "p"}
+    desk.intents.releases.configure(ANN, app, keys, ["NEXT", "OLD", "NOW"])
+    copies = {"NOW": "NEXT", "OLD": "NOW", "MORE": "OLD", "PLAINER": "PLAIN"}
+    release = desk.intents.releases.configure(ANN, app, {"NEXT": "d"}, ["NEXT"], copies=copies)
+    assert release
+    moved = {"NEXT": "d", "NOW": "a", "OLD": "c", "MORE": "b", "PLAIN": "p", "PLAINER": "p"}
+    assert desk.intents.releases.config(release.config) == moved
+    assert release.secret_keys == ("MORE", "NEXT", "NOW", "OLD")
+    with pytest.raises(errors.BadInput, match="config has no GONE"):
+        desk.intents.releases.configure(ANN, app, {}, copies={"NOW": "GONE"})
+
+
 def test_a_rollback_is_a_new_release_of_old_content_and_config(desk: Desk) -> None:
     cluster(desk)
     app = released(desk)

@@ -71,13 +71,15 @@ def config(call: Call) -> Reply:
 
 def configure(call: Call) -> Reply:
     """Set and unset config; tell the release that carries it, null before the first push."""
-    secret = [key for key, value in call.body.items() if isinstance(value, dict)]
-    changes = {key: value["secret"] if key in secret else value for key, value in call.body.items()}
-    if changes.get(schemas.SECRETS) is not None:
+    asked = {key: value for key, value in call.body.items() if isinstance(value, dict)}
+    copies = {key: value["from"] for key, value in asked.items() if "from" in value}
+    secret = [key for key in asked if key not in copies]
+    changes = {key: asked[key]["secret"] if key in secret else call.body[key] for key in call.body if key not in copies}
+    if changes.get(schemas.SECRETS) is not None or schemas.SECRETS in copies:
         raise errors.BadInput(f"{schemas.SECRETS} can't be a key of config, since it lists those that are secret")
     intents = call.services.intents.releases
     environment = environments.chosen(call)
-    release = intents.configure(call.caller, call.target.id, changes, secret, environment)
+    release = intents.configure(call.caller, call.target.id, changes, secret, environment, copies)
     return Reply(202, {"release": release.number if release else None, "environment": environment})
 
 

@@ -60,20 +60,23 @@ SCALE: Schema = {
 SECRETS = "secrets"
 """The key under which reading config lists the secret ones; so it is none of config."""
 VALUE: Schema = {"type": "string", "maxLength": 65536}
+KEY: Schema = {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_]{0,254}\Z"}
 
 CONFIG: Schema = {
     "type": "object",
     "minProperties": 1,
     "maxProperties": 500,
     "propertyNames": {
-        "pattern": r"^[A-Za-z_][A-Za-z0-9_]{0,254}\Z",
+        "pattern": KEY["pattern"],
         "description": "must have keys of letters, digits and '_', not beginning with a digit",
     },
     "additionalProperties": {
         "type": ["string", "null", "object"],
         "maxLength": 65536,
-        "properties": {"secret": VALUE},
-        "required": ["secret"],
+        # A secret, or the value that another key has before this request.
+        "properties": {"secret": VALUE, "from": KEY},
+        "minProperties": 1,
+        "maxProperties": 1,
         "additionalProperties": False,
     },
 }
@@ -81,6 +84,15 @@ CONFIG: Schema = {
 _FILE: Schema = {"type": "string", "minLength": 1, "maxLength": 262144}
 FILE = _object({"content": _FILE}, "content")
 FILE_DIFF = _object({"content": {**_FILE, "type": ["string", "null"]}}, "content")
+
+PREVIEW = _object(
+    {
+        "digest": {"type": "string", "maxLength": 80},
+        "config": {**CONFIG, "minProperties": 0},
+        "scale": {**SCALE, "minProperties": 0},
+    },
+    "digest",
+)
 
 JOB = _object(
     {
