@@ -40,6 +40,8 @@ def build() -> pipeline.WSGI:
             sources=parts.sources,
             repositories=parts.repositories,
             plan=lambda folder: parts.builder.plan(folder).as_dict(),
+            detect=parts.builder.detect,
+            newest=parts.builder.newest,
             reach=parts.authorities.reach,
             told=parts.router.told,
             traffic=parts.router.traffic,

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from oslo_config import cfg
 
 from stackyard.intents import Intents
+from stackyard.model.applications import AppSpec
 from stackyard.model.clusters import Cluster
 from stackyard.model.ports import (
     Authority,
@@ -46,6 +47,7 @@ class Services:
     """The store, the intents, and the ports that live reads go through.
 
     `plan` tells what a push of the tree in a folder would do (raises BadInput), as JSON types; it runs nothing of it.
+    `detect` returns what that tree asks for, `newest` the newest digest of an image of the platform's own (None: none).
     `reach` opens a cluster (None where it is gone or has no node yet). `language_packs` tells
     what the builder knows: name → description. `told` returns what the router was told of a host,
     `traffic` what a workload was asked in the last seconds.
@@ -63,6 +65,8 @@ class Services:
     sources: Sources
     repositories: GitRepositories
     plan: Callable[[str], Mapping[str, Any]]
+    detect: Callable[[str], AppSpec]
+    newest: Callable[[str], str | None]
     reach: Callable[[Cluster | None], ClusterAccess | None]
     told: Callable[[str], Told] = lambda _host: Told()
     traffic: Callable[[str], Traffic] = lambda _workload: Traffic()

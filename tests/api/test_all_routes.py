@@ -84,6 +84,7 @@ def body_of(route: Route) -> Any:
         "/v1/apps/{app}/domains/{host}": {"service": "web"},
         "/v1/apps/{app}/maintenance": {"enabled": True},
         "/v1/apps/{app}/groups/{group}/recovery": {"member": "db-1"},
+        "/v1/apps/{app}/preview": {"digest": "0" * 64},
     }
     patch = [{"op": "replace", "path": "/node_count", "value": 2}]
     return samples.get(route.path, patch) if route.body is Body.JSON else None

@@ -21,7 +21,7 @@ from werkzeug.test import Client, TestResponse
 from stackyard import conf as options
 from stackyard.api import http
 from stackyard.api.services import Services
-from stackyard.drivers.builders import tree_plans
+from stackyard.drivers.builders import detect, tree_plans
 from stackyard.drivers.certificates.x509 import X509
 from stackyard.drivers.logs.files import FileLogStore
 from stackyard.drivers.secrets.authorities import Authorities
@@ -127,6 +127,7 @@ class World:
         self.engine = Engine()
         self.authorities = Authorities(self.secrets, X509())
         sources = SourceFolder(folder / "sources")
+        self.newest: dict[str, str] = {}
         self.services = Services(
             conf=self.conf,
             store=self.store,
@@ -140,6 +141,8 @@ class World:
             sources=sources,
             repositories=BareRepositories(folder / "repositories", sources, Room(push=1024 * 1024)),
             plan=lambda tree: tree_plans.plan(pathlib.Path(tree)).as_dict(),
+            detect=lambda tree: detect.detect(pathlib.Path(tree)),
+            newest=self.newest.get,
             reach=self.authorities.reach,
         )
         self.serve()

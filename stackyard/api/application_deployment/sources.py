@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import tempfile
+from collections.abc import Iterator
 from typing import BinaryIO, cast
 
 from stackyard.api.call import Call, Reply
@@ -28,7 +30,14 @@ class _Counted:
 
 def plan(call: Call) -> Reply:
     """Tell what a push of a stored archive would do, and why; nothing of it is run."""
-    digest = source({"digest": call.args["digest"]}).digest
+    with unpacked(call, call.args["digest"]) as folder:
+        return Reply(data=call.services.plan(folder))
+
+
+@contextlib.contextmanager
+def unpacked(call: Call, named: str) -> Iterator[str]:
+    """Give the tree of a stored archive in a folder of its own; raises NotFound, BadInput."""
+    digest = source({"digest": named}).digest
     if not call.services.sources.exists(digest):
         raise errors.NotFound("no archive of this digest is stored; upload it with POST /v1/sources first")
     trees = pathlib.Path(call.services.conf.state_dir) / "trees"
@@ -38,7 +47,7 @@ def plan(call: Call) -> Reply:
             call.services.sources.unpack(digest, folder)
         except errors.GiveUp as error:
             raise errors.BadInput(str(error)) from error
-        return Reply(data=call.services.plan(folder))
+        yield folder
 
 
 def upload(call: Call) -> Reply:

@@ -103,8 +103,13 @@ class TenantBuilder:
         on = BuildNode(node, Deadline(RESOLVE_SECONDS), self._connect)
         return Images(on, self._registry, project_id, self._supplies.host_images).resolve(image)
 
+    def newest(self, image: str) -> str | None:
+        """Return the newest digest of an image of the platform's own; None where it is another's, or not made yet."""
+        name = references.own(references.parse(image), self._registry.address())
+        return self._registry.digest(f"stackyard/{name}", references.LATEST) if name else None
+
     def _have_made(self, image: str, log: Log) -> None:
         """Have an image of the platform's own (`stackyard/NAME`) made that its registry lacks."""
         name = references.own(references.parse(image), self._registry.address())
-        if name and self._supplies.stacks and not self._registry.digest(f"stackyard/{name}", references.LATEST):
+        if name and self._supplies.stacks and not self.newest(image):
             self._supplies.stacks(name, log)

@@ -33,7 +33,7 @@ class Rendering:
     def __init__(self, secrets: Secrets, release: Release) -> None:
         self.config: dict[str, str] = json.loads(secrets.open(release.config)) if release.config else {}
         self._overlays = opened(secrets, release.overlays)
-        self._files = {(file.name, file.secret): _in_clear(secrets, file) for file in release.spec.files}
+        self._files = {(file.name, file.secret): in_clear(secrets, file) for file in release.spec.files}
 
     def files(self, service: Service) -> tuple[RunFile, ...]:
         """Return the files of a service's containers; raises GiveUp when one can't be made."""
@@ -62,7 +62,8 @@ class Rendering:
         )
 
 
-def _in_clear(secrets: Secrets, file: File) -> File:
+def in_clear(secrets: Secrets, file: File) -> File:
+    """Return a file with its text in clear."""
     return dataclasses.replace(file, text=secrets.open(file.text), sealed=False) if file.sealed else file
 
 
