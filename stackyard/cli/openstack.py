@@ -22,6 +22,7 @@ from stackyard.cli import (
     clusters,
     infra,
     openstack_clouds,
+    openstack_rotation,
     openstack_secrets,
     output,
     push,
@@ -122,16 +123,15 @@ def _configure(session: Session, url: str, progress: output.Progress) -> None:
     path = f"/apps/{APP}/config"
     there = session.get(path)
     names = openstack_secrets.needed(PACKAGE / "compose.yaml")
-    lacking = [name for name in names if name not in there]
-    if "ADMIN_PASSWORD" not in lacking and not openstack_clouds.known(_auth_url(url)):
-        lacking.append("ADMIN_PASSWORD")
-    made = openstack_secrets.made(lacking)
+    change = openstack_secrets.changes(names, there)
+    if "ADMIN_PASSWORD" not in change and not openstack_clouds.known(_auth_url(url)):
+        change |= openstack_secrets.changes(["ADMIN_PASSWORD"], ())
     plain = {key: value for key, value in {"API_URL": url, "REGION": REGION}.items() if there.get(key) != value}
-    if made or plain:
-        session.patch(path, {**plain, **{name: {"secret": value} for name, value in made.items()}})
-        progress.note(f"config: {len(made)} secrets made, {len(plain)} values set", "✓")
-    if "ADMIN_PASSWORD" in made:
-        openstack_clouds.write(_auth_url(url), made["ADMIN_PASSWORD"], REGION)
+    if change or plain:
+        session.patch(path, {**plain, **change})
+        progress.note(f"config: {len(change)} secrets made, {len(plain)} values set", "✓")
+    if "ADMIN_PASSWORD" in change:
+        openstack_clouds.write(_auth_url(url), change["ADMIN_PASSWORD"]["secret"], REGION)
 
 
 def _push(session: Session, app: Json, progress: output.Progress) -> None:
@@ -178,3 +178,6 @@ def destroy(context: click.Context, yes: bool, keep_cluster: bool, cluster: str)
     openstack_clouds.forget()
     if not keep_cluster and cluster == APP:
         context.invoke(clusters.delete, name=cluster, yes=yes, wait=True, as_json=False)
+
+
+openstack.add_command(openstack_rotation.rotate)

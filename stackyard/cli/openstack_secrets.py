@@ -10,7 +10,7 @@ import base64
 import pathlib
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import yaml
 
@@ -28,6 +28,17 @@ def needed(compose: pathlib.Path) -> list[str]:
         raise errors.Unavailable(
             f"the package is missing: there should be {compose}; install from a checkout"
         ) from None
+
+
+def changes(names: Iterable[str], there: Collection[str]) -> dict[str, dict[str, str]]:
+    """Return the change of config that gives it the names that it lacks; the values of the others stay unread.
+
+    Where a third key of a kind is new, it takes the place of the second, which was the primary one.
+    """
+    lacking = [name for name in names if name not in there]
+    moved = {name: f"{name.removesuffix('_2')}_1" for name in lacking if name.endswith("_KEY_2")}
+    taken = {name: {"from": source} for name, source in moved.items() if source in there}
+    return taken | {name: {"secret": value} for name, value in made(set(lacking) - taken.keys()).items()}
 
 
 def made(names: Iterable[str]) -> dict[str, str]:
