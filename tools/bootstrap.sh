@@ -4,6 +4,7 @@
 #
 #   tools/bootstrap.sh          what `make demo` needs
 #   tools/bootstrap.sh --test   also the Debian packages that the tests start servers from
+#   tools/bootstrap.sh --openstack  also the browser that its dashboard is looked at with
 #   tools/bootstrap.sh --oracle     also Magnum itself, in .venv-oracle
 #   tools/bootstrap.sh --tempest    also OpenStack's own tests of Magnum, in .venv-tempest
 #
@@ -61,6 +62,7 @@ package_of() {
         mariadbd | mariadb-install-db) echo mariadb-server-core ;;
         my_print_defaults) echo mariadb-client-core ;;
         pg_ctl) echo postgresql ;;
+        chromedriver) echo chromium-driver ;;
         *) echo "$1" ;;
     esac
 }
@@ -116,8 +118,9 @@ if have flock; then flock 9; fi
 # shellcheck disable=SC2086  # a list of words
 case ${1-} in
     --test | --tempest) ensure_programs $TEST_COMMANDS ;;
+    --openstack) ensure_programs $TEST_COMMANDS chromium chromedriver ;;
     '' | --oracle) ensure_programs ;;
-    *) fail "unknown argument $1; there are: --test --oracle --tempest" ;;
+    *) fail "unknown argument $1; there are: --test --openstack --oracle --tempest" ;;
 esac
 ensure_environment .venv constraints.txt -e "$EXTRAS"
 case ${1-} in

@@ -14,15 +14,12 @@ import dataclasses
 import fcntl
 import functools
 import graphlib
-import hashlib
 import io
 import os
 import pathlib
-import re
-import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import docker
@@ -31,39 +28,18 @@ import docker.errors
 from stackyard.drivers.engines.failures import plainly
 from stackyard.local import base_image
 from stackyard.local.apt_route import AptRoute
+from stackyard.local.recipes import FOLDER, PREFIX, Recipe, context, recipes
 from stackyard.model import errors
 
 Progress = Callable[[str, str], None]
 """Takes an image's name and a line on what is going on with it."""
 
-FOLDER = pathlib.Path(__file__).resolve().parents[2] / "images"
-PREFIX = "stackyard"
 LATEST = "latest"
 """The tag of the recipe that was asked for last; machines are made of this one."""
-BASE = "base"
 RECIPE_LABEL = "stackyard.recipe"
 AT_ONCE = 3
-FROM = re.compile(rf"^FROM {PREFIX}/([a-z0-9-]+)[ \t]*$", re.MULTILINE)
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How one image is made: `digest` covers its files and those of all its parents."""
-
-    name: str
-    folder: pathlib.Path
-    parent: Recipe | None
-    digest: str
-
-    @property
-    def reference(self) -> str:
-        """Return the image's name and tag."""
-        return f"{self.repository}:{self.digest[:12]}"
-
-    @property
-    def repository(self) -> str:
-        """Return the image's name without a tag."""
-        return f"{PREFIX}/{self.name}"
+PASSING_LABEL = "stackyard.passing"
+"""Recipes give it to early stages, with their own name: what these hold is removed as soon as the image is made."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,21 +52,6 @@ class Image:
     size: int
     created: float
     current: bool
-
-
-def recipes(folder: pathlib.Path = FOLDER) -> dict[str, Recipe]:
-    """Return all recipes by name; raises Unavailable when the folder is missing or wrong."""
-    if not (folder / BASE).is_dir():
-        raise errors.Unavailable(f"the image recipes are missing: {folder} should hold them; install from a checkout")
-    names = sorted(path.parent.name for path in folder.glob("*/Dockerfile"))
-    found: dict[str, Recipe] = {}
-    parents = {name: _parent(folder / name) for name in names}
-    for name in graphlib.TopologicalSorter({name: [p] if p else [] for name, p in parents.items()}).static_order():
-        if name not in parents:
-            raise errors.Unavailable(f"an image in {folder} is FROM {PREFIX}/{name}, for which there is no recipe")
-        parent = found[parents[name] or BASE] if parents[name] else None
-        found[name] = Recipe(name, folder / name, parent, _digest(folder / name, parent))
-    return found
 
 
 def build(
@@ -125,20 +86,23 @@ def list_images(client: docker.DockerClient) -> list[Image]:
     return sorted(images, key=lambda image: (image.name, -image.created))
 
 
-def packages(client: docker.DockerClient, name: str) -> dict[str, str]:
-    """Return the versions of the Debian packages in the newest image of a recipe, by name; raises NotFound."""
-    found = next((image for image in list_images(client) if image.name == name), None)
-    if found is None:
-        raise errors.NotFound(f"there is no image {name} yet: make it with: {PREFIX} images build {name}")
-    with plainly(f"listing packages of {name}"):
-        listed = client.containers.run(
-            found.id,
-            ["-W", "-f", "${Package} ${Version}\\n"],
-            entrypoint="dpkg-query",
-            remove=True,
-            network_mode="none",
-        )
-    return dict(line.split(" ", 1) for line in listed.decode().splitlines())
+def find(client: docker.DockerClient, name: str) -> str:
+    """Return the digest of an image by recipe (its newest), by name and tag, or by digest; raises NotFound."""
+    newest = next((image.id for image in list_images(client) if image.name == name), None)
+    if newest:
+        return newest
+    try:
+        with plainly(f"looking for image {name}"):
+            return str(client.api.inspect_image(name)["Id"])  # type: ignore[no-untyped-call]
+    except errors.GiveUp:
+        raise errors.NotFound(f"there is no image {name}: make it with: {PREFIX} images build {name}") from None
+
+
+def work_folder() -> pathlib.Path:
+    """Return the folder of locks, and of what else is known of images on this machine."""
+    folder = pathlib.Path(tempfile.gettempdir()) / f"stackyard-images-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 def _is_ours(tag: str) -> bool:
@@ -148,23 +112,6 @@ def _is_ours(tag: str) -> bool:
 def _image(entry: dict[str, Any], tag: str, current: bool) -> Image:
     name = tag.removeprefix(f"{PREFIX}/").partition(":")[0]
     return Image(name, tag, entry["Id"], entry["Size"], float(entry["Created"]), current)
-
-
-def _parent(folder: pathlib.Path) -> str | None:
-    found = FROM.search((folder / "Dockerfile").read_text())
-    return found[1] if found else None
-
-
-def _files(folder: pathlib.Path) -> Sequence[pathlib.Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-
-
-def _digest(folder: pathlib.Path, parent: Recipe | None) -> str:
-    digest = hashlib.sha256((parent.digest if parent else "").encode())
-    for path in _files(folder):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{path.relative_to(folder)} {content}\n".encode())
-    return digest.hexdigest()
 
 
 def _missing(recipe: Recipe, there: set[str]) -> list[Recipe]:
@@ -211,16 +158,17 @@ def _build_one(client: docker.DockerClient, route: AptRoute, on_progress: Progre
         if script.exists() and not base_image.pulled(client, recipe.folder / "Dockerfile", say):
             route.run(lambda proxy: base_image.bootstrap(client, script, recipe.reference, say, proxy), say)
         else:
-            route.run(lambda proxy: _build_dockerfile(client, recipe, say, proxy), say)
+            try:
+                route.run(lambda proxy: _build_dockerfile(client, recipe, say, proxy), say)
+            finally:
+                _remove_passing(client, recipe)
     say(f"done in {time.monotonic() - started:.1f} s")
 
 
 @contextlib.contextmanager
 def _alone(recipe: Recipe, say: Callable[[str], None]) -> Iterator[None]:
     """Hold a recipe's lock on this machine: two that make the same at once would both take twice as long, or fail."""
-    folder = pathlib.Path(tempfile.gettempdir()) / f"stackyard-images-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    with (folder / f"{recipe.name}-{recipe.digest[:12]}.lock").open("w") as held:
+    with (work_folder() / f"{recipe.name}-{recipe.digest[:12]}.lock").open("w") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -242,7 +190,7 @@ def _build_dockerfile(
 ) -> None:
     tail: collections.deque[str] = collections.deque(maxlen=20)
     answers = client.api.build(
-        fileobj=io.BytesIO(_context(recipe)),
+        fileobj=io.BytesIO(context(recipe)),
         custom_context=True,
         encoding="identity",
         tag=recipe.reference,
@@ -262,16 +210,11 @@ def _build_dockerfile(
             raise base_image.failure(client, recipe.name, str(answer["error"]), tail)
 
 
-def _context(recipe: Recipe) -> bytes:
-    """Return the recipe's folder as a tar, its Dockerfile naming the parent by the tag of this very recipe."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for path in _files(recipe.folder):
-            data = path.read_bytes()
-            if path.name == "Dockerfile" and recipe.parent:
-                data = FROM.sub(f"FROM {recipe.parent.reference}", data.decode()).encode()
-            # Owner, mode and time are ours, so that the Engine's cache knows a file again.
-            entry = tarfile.TarInfo(str(path.relative_to(recipe.folder)))
-            entry.size, entry.mode = len(data), 0o644
-            tar.addfile(entry, io.BytesIO(data))
-    return buffer.getvalue()
+def _remove_passing(client: docker.DockerClient, recipe: Recipe) -> None:
+    """Remove what early stages left, those of a build that was killed too: it may know how to log in at an index."""
+    if PASSING_LABEL not in (recipe.folder / "Dockerfile").read_text():
+        return
+    marks = {"dangling": True, "label": f"{PASSING_LABEL}={recipe.name}"}
+    for found in client.api.images(filters=marks):
+        with contextlib.suppress(docker.errors.APIError):  # in use by a build of another version, which removes it
+            client.api.remove_image(found["Id"])

@@ -5,12 +5,18 @@ from __future__ import annotations
 
 import json
 import pathlib
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support import expected_conditions as expected
+from selenium.webdriver.support.wait import WebDriverWait
 
+from tests.platform.browser import PAGE_SECONDS, browser
 from tests.platform.shell import Shell
 
 pytestmark = [
@@ -44,7 +50,8 @@ def test_the_client_gets_a_token_and_finds_the_services(shell: Shell, deployed: 
     assert deployed["cloud"] == CLOUD
     assert client(shell, "token", "issue")["id"]
     catalog = {each["Type"]: each["Endpoints"] for each in client(shell, "catalog", "list")}
-    assert {"identity", "placement", "image", "network", "compute", "orchestration"} <= catalog.keys()
+    wanted = {"identity", "placement", "image", "network", "compute", "orchestration", "cloudformation"}
+    assert wanted <= catalog.keys()
     public = [each["url"] for each in catalog["image"] if each["interface"] == "public"]
     assert public == [f"{deployed['url']}/image"]
 
@@ -65,25 +72,95 @@ def test_a_network_and_a_port(shell: Shell, deployed: dict[str, Any]) -> None:
     assert port["fixed_ips"][0]["ip_address"].startswith("10.99.0.")
 
 
-def test_a_server_becomes_active_on_the_fake_hypervisor(
-    shell: Shell, deployed: dict[str, Any], tmp_path: pathlib.Path
-) -> None:
-    disk = tmp_path / "disk"
+@pytest.fixture(scope="module")
+def server(shell: Shell, deployed: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A server on the fake hypervisor, with what it needs."""
+    disk = tmp_path_factory.mktemp("server") / "disk"
     disk.write_bytes(b"boot")
     image = client(shell, "image", "create", "boot", "--disk-format", "raw", "--file", str(disk))
     client(shell, "flavor", "create", "tiny", "--ram", "64", "--disk", "0", "--vcpus", "1")
     network = client(shell, "network", "create", "servers")
     client(shell, "subnet", "create", "servers", "--network", network["id"], "--subnet-range", "10.98.0.0/24")
     words = ("--image", image["id"], "--flavor", "tiny", "--network", network["id"], "--wait")
-    assert client(shell, "server", "create", "one", *words)["status"] == "ACTIVE"
+    made: dict[str, Any] = client(shell, "server", "create", "shown-in-the-dashboard", *words)
+    return made
 
 
-def test_a_stack_is_created(shell: Shell, deployed: dict[str, Any], tmp_path: pathlib.Path) -> None:
+def test_a_server_becomes_active_on_the_fake_hypervisor(shell: Shell, server: dict[str, Any]) -> None:
+    assert server["status"] == "ACTIVE"
+    listed = {each["ID"]: each["Status"] for each in client(shell, "server", "list")}
+    assert listed[server["id"]] == "ACTIVE"
+
+
+def test_a_stack_is_created_with_what_is_in_it(shell: Shell, server: dict[str, Any], tmp_path: pathlib.Path) -> None:
     template = tmp_path / "stack.yaml"
-    resources = {"word": {"type": "OS::Heat::RandomString"}, "net": {"type": "OS::Neutron::Net"}}
-    template.write_text(yaml.safe_dump({"heat_template_version": "2021-04-16", "resources": resources}))
+    networks = [{"network": {"get_resource": "net"}}]
+    resources = {
+        "word": {"type": "OS::Heat::RandomString", "properties": {"length": 12}},
+        "net": {"type": "OS::Neutron::Net"},
+        "subnet": {
+            "type": "OS::Neutron::Subnet",
+            "properties": {"network": {"get_resource": "net"}, "cidr": "10.97.0.0/24"},
+        },
+        "server": {
+            "type": "OS::Nova::Server",
+            "depends_on": "subnet",
+            "properties": {"image": "boot", "flavor": "tiny", "networks": networks},
+        },
+    }
+    outputs = {"word": {"value": {"get_attr": ["word", "value"]}}}
+    asked = {"heat_template_version": "2021-04-16", "resources": resources, "outputs": outputs}
+    template.write_text(yaml.safe_dump(asked))
     made = client(shell, "stack", "create", "stack", "-t", str(template), "--wait")
     assert made["stack_status"] == "CREATE_COMPLETE"
+    assert len(client(shell, "stack", "output", "show", "stack", "word")["output_value"]) == 12
+    found = {
+        each["resource_name"]: each["resource_status"] for each in client(shell, "stack", "resource", "list", "stack")
+    }
+    assert found == dict.fromkeys(resources, "CREATE_COMPLETE")
+    assert shell.run("openstack", "stack", "delete", "--yes", "--wait", "stack", cloud=CLOUD).returncode == 0
+
+
+def test_cloudformations_api_answers(deployed: dict[str, Any]) -> None:
+    request = urllib.request.Request(f"{deployed['url']}/cloudformation/v1/?Action=ListStacks")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=30)
+    assert b"MissingAuthenticationToken" in caught.value.read()
+
+
+def test_the_dashboard_lists_the_server_in_a_real_browser(
+    platform: dict[str, str], deployed: dict[str, Any], server: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    clouds = yaml.safe_load(pathlib.Path(platform["OS_CLIENT_CONFIG_FILE"]).read_text())["clouds"]
+    with browser(tmp_path) as page:
+        wait = WebDriverWait(page, PAGE_SECONDS)
+        page.get(f"{deployed['url']}/dashboard/")
+        assert page.current_url.startswith(f"{deployed['url']}/dashboard/auth/login/")
+        wait.until(expected.element_to_be_clickable((By.ID, "id_username"))).send_keys("admin")
+        # A page without its style sheets would show the button with the browser's own.
+        colour = page.find_element(By.ID, "loginBtn").value_of_css_property("background-color")
+        page.find_element(By.ID, "id_password").send_keys(clouds[CLOUD]["auth"]["password"])
+        page.find_element(By.ID, "loginBtn").click()
+        wait.until(lambda page: "/auth/login" not in page.current_url)
+        page.get(f"{deployed['url']}/dashboard/project/instances/")
+        row = wait.until(
+            expected.presence_of_element_located((By.CSS_SELECTOR, f"tr[data-object-id='{server['id']}']"))
+        )
+        assert server["name"] in row.text
+        assert "Active" in row.text
+    assert colour not in ("rgba(239, 239, 239, 1)", "rgba(0, 0, 0, 0)")
+
+
+def test_every_service_of_openstack_runs_the_same_image(shell: Shell, deployed: dict[str, Any]) -> None:
+    found = shell.json("openstack", "status")
+    own = {each["image"] for each in found if each["service"].startswith(("keystone", "nova", "heat", "horizon"))}
+    assert len(own) == 1
+    (digest,) = own
+    current = {each["name"]: each for each in shell.json("images", "list") if each["current"]}
+    assert current["openstack"]["digest"] == digest
+    assert current["openstack"]["versions"]["keystone"].startswith("27.")
+    assert "identical" in shell.ok("images", "compare", "openstack", digest)
+    assert shell.run("stackyard", "images", "compare", "openstack", "mariadb").returncode == 1
 
 
 def test_a_second_deployment_changes_nothing(shell: Shell, deployed: dict[str, Any]) -> None:

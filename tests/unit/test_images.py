@@ -10,7 +10,7 @@ import tarfile
 
 import pytest
 
-from stackyard.local import images
+from stackyard.local import images, recipes
 from stackyard.model import errors
 
 
@@ -73,11 +73,47 @@ def test_renamed_file_is_another_recipe(folder: pathlib.Path) -> None:
 
 def test_context_names_the_parent_by_its_tag(folder: pathlib.Path) -> None:
     recipe = images.recipes(folder)["app"]
-    with tarfile.open(fileobj=io.BytesIO(images._context(recipe))) as tar:
+    with tarfile.open(fileobj=io.BytesIO(recipes.context(recipe))) as tar:
         text = tar.extractfile("Dockerfile").read().decode()  # type: ignore[union-attr]
     assert recipe.parent is not None
     assert f"FROM {recipe.parent.reference}\n" in text
-    assert images._context(recipe) == images._context(recipe)
+    assert recipes.context(recipe) == recipes.context(recipe)
+
+
+def test_stages_are_named_by_the_same_tag_and_host_settings_are_no_part_of_the_digest(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "FROM stackyard/base AS build\nCOPY host/ /host/\nFROM stackyard/base\nCOPY --from=build /a /a\n"
+    (folder / "app" / "Dockerfile").write_text(text)
+    found = {}
+    for retries in ("3", "4"):
+        monkeypatch.setenv("PIP_RETRIES", retries)
+        recipe = images.recipes(folder)["app"]
+        with tarfile.open(fileobj=io.BytesIO(recipes.context(recipe))) as tar:
+            found[recipe.digest, retries] = {name: tar.extractfile(name).read().decode() for name in tar.getnames()}  # type: ignore[union-attr]
+    assert len({digest for digest, _ in found}) == 1
+    base = images.recipes(folder)["base"].reference
+    for (_, retries), files in found.items():
+        assert files["Dockerfile"].count(f"FROM {base}") == 2
+        assert f"FROM {base} AS build\n" in files["Dockerfile"]
+        assert f"retries = {retries}" in files["host/pip.conf"]
+        assert "export PIP_CONFIG_FILE=/host/pip.conf" in files["host/exports.sh"]
+
+
+def test_stages_on_two_images_of_ours_are_refused(folder: pathlib.Path) -> None:
+    (folder / "child" / "Dockerfile").write_text("FROM stackyard/app AS build\nFROM stackyard/base\n")
+    with pytest.raises(errors.Unavailable, match="child is FROM several"):
+        images.recipes(folder)
+
+
+def test_a_recipe_from_source_is_found_by_its_release(folder: pathlib.Path) -> None:
+    (folder / "app-source").mkdir()
+    (folder / "app-source" / "requirements-2.1.txt").write_text("app==2.1.3\n")
+    assert recipes.from_source("app", "2.1", folder) == "app-source"
+    with pytest.raises(errors.NotFound, match=r"app 3\.0 from source: there is 2\.1"):
+        recipes.from_source("app", "3.0", folder)
+    with pytest.raises(errors.NotFound, match="Debian packages only"):
+        recipes.from_source("child", "2.1", folder)
 
 
 def test_missing_folder_is_said(tmp_path: pathlib.Path) -> None:
