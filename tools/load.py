@@ -12,7 +12,7 @@ import json
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 THREADS = 10
 ANSWER_SECONDS = 10.0
@@ -34,9 +34,10 @@ class Load:
     Connections are kept and used again, as browsers do; an answer of 400 or more, or none, is a failure.
     """
 
-    def __init__(self, url: str, path: str, rate: float) -> None:
+    def __init__(self, url: str, path: str, rate: float, headers: Mapping[str, str] | None = None) -> None:
         parts = urllib.parse.urlsplit(url)
         self._host, self._port, self._path = parts.netloc, parts.port or 80, path
+        self._headers = {"Host": self._host, **(headers or {})}
         self._pause = THREADS / rate
         self._over = threading.Event()
         self._began = time.monotonic()
@@ -105,7 +106,7 @@ class Load:
         began = time.monotonic()
         version = problem = ""
         try:
-            connection.request("GET", self._path, headers={"Host": self._host})
+            connection.request("GET", self._path, headers=self._headers)
             answer = connection.getresponse()
             data = answer.read()
             if answer.status >= 400:

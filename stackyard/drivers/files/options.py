@@ -25,7 +25,7 @@ ANY_GROUP = "*"
 """Options that a group of any name may have: programs make groups that no generator knows, such as Glance's stores."""
 _TOLD = 10
 _KEPT = ("name", "dest", "type", "min", "max", "choices", "secret")
-_NOTHING = (None, "", [], {})
+_NOTHING: tuple[object, ...] = (None, "", [], {})
 
 Option = Mapping[str, Any]
 Known = Mapping[str, Any]
