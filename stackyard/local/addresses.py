@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import ipaddress
+import itertools
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +28,18 @@ class Address:
     host: str
     port: int
     option: str
+
+
+def reached(host: str) -> list[str]:
+    """Return the IP addresses by which somebody reaches what serves at `host`: for a wildcard, all of this machine."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return []
+    if not address.is_unspecified:
+        return [host]
+    own = [each.address for each in itertools.chain(*psutil.net_if_addrs().values()) if each.family == socket.AF_INET]
+    return sorted(set(own))
 
 
 def check(addresses: Sequence[Address]) -> None:

@@ -180,7 +180,8 @@ def _prepare_router(state: State, options: cfg.ConfigOpts) -> None:
     certificates = HostCertificates(state / "certificates")
     certificates.prepare(f"Stackyard {options.instance}")
     router = options.router
-    default = certificates.certificate(options.apps.domain)
+    # Who asks for an address names no host in the handshake, and gets the default.
+    default = certificates.certificate(options.apps.domain, addresses.reached(router.host))
     haproxy.prepare(state / "router", haproxy.Listen(router.host, router.port, conf.tls_port(options), default))
 
 

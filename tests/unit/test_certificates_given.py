@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pathlib
+import subprocess
 
 import pytest
 
@@ -65,6 +66,29 @@ def test_the_platform_issues_once_and_renews_in_time(tmp_path: pathlib.Path) -> 
     foreign = X509().server_of(CA, ["c.localhost"], [])
     (tmp_path / "c.localhost.pem").write_text(foreign.pem)
     assert one.certificate("c.localhost").cert != foreign.cert
+
+
+def test_an_address_is_covered_by_its_own_certificate_and_by_one_that_is_for_it_too(tmp_path: pathlib.Path) -> None:
+    kept = HostCertificates(tmp_path)
+    kept.prepare("test")
+    for pair, host in (
+        (kept.certificate("192.0.2.7"), "192.0.2.7"),
+        (kept.certificate("localhost", ["192.0.2.8"]), "192.0.2.8"),
+        (kept.certificate("localhost", ["192.0.2.8"]), "localhost"),
+    ):
+        _verify(tmp_path, pair.cert, "-verify_ip" if host[0].isdigit() else "-verify_hostname", host)
+    first = kept.certificate("localhost", ["192.0.2.8"])
+    assert HostCertificates(tmp_path).certificate("localhost") == first, "what is for more is for less, too"
+    more = HostCertificates(tmp_path).certificate("localhost", ["192.0.2.8", "192.0.2.9"])
+    assert more != first
+    _verify(tmp_path, more.cert, "-verify_ip", "192.0.2.9")
+
+
+def _verify(folder: pathlib.Path, cert: str, *words: str) -> None:
+    (folder / "leaf").write_text(cert)
+    command = ["openssl", "verify", "-x509_strict", *words, "-CAfile", "stackyard-ca.crt", "leaf"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def _authority(folder: pathlib.Path) -> Authority:

@@ -11,9 +11,10 @@ import contextlib
 import dataclasses
 import datetime
 import fcntl
+import ipaddress
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -31,6 +32,11 @@ KEY = "ca.key"
 class _Kept:
     pair: TLSPair
     renew_at: datetime.datetime
+    addresses: frozenset[str]
+
+    def good(self, now: datetime.datetime, addresses: frozenset[str]) -> bool:
+        """Tell whether it needs no successor, and is good for these addresses."""
+        return self.renew_at > now and addresses <= self.addresses
 
 
 class HostCertificates:
@@ -54,15 +60,16 @@ class HostCertificates:
                 _write(self._folder / KEY, made.key)
                 _write(self.ca, made.cert)  # last: its being there says that all is
 
-    def certificate(self, host: str) -> TLSPair:
+    def certificate(self, host: str, addresses: Collection[str] = ()) -> TLSPair:
         """Return what to serve the host with: the last one issued until 30 days before its end, then a new one.
 
-        Raises FileNotFoundError before `prepare`.
+        It is good for the IP addresses, too. Raises FileNotFoundError before `prepare`.
         """
+        wanted = frozenset([*addresses, *([host] if _is_address(host) else [])])
         now = datetime.datetime.now(datetime.UTC)
         known = self._known.get(host) or self._read(host)
-        if known is None or known.renew_at <= now:
-            known = self._issue(host, now)
+        if known is None or not known.good(now, wanted):
+            known = self._issue(host, now, wanted)
         self._known[host] = known
         return known.pair
 
@@ -71,15 +78,16 @@ class HostCertificates:
         self._known.pop(host, None)
         self._path(host).unlink(missing_ok=True)
 
-    def _issue(self, host: str, now: datetime.datetime) -> _Kept:
+    def _issue(self, host: str, now: datetime.datetime, addresses: frozenset[str]) -> _Kept:
         with self._alone():
             other = self._read(host)  # by another process, just now
-            if other and other.renew_at > now:
+            if other and other.good(now, addresses):
                 return other
             authority = Authority(self.ca.read_text(), (self._folder / KEY).read_text())
-            pair = X509().server_of(authority, [host], [], days=DAYS)
+            names = [] if host in addresses else [host]
+            pair = X509().server_of(authority, names, sorted(addresses), days=DAYS)
             _write(self._path(host), pair.pem)
-            return _Kept(pair, now + datetime.timedelta(days=DAYS) - RENEW)
+            return _Kept(pair, now + datetime.timedelta(days=DAYS) - RENEW, addresses)
 
     def _read(self, host: str) -> _Kept | None:
         """Return what is kept, unless another CA issued it."""
@@ -90,7 +98,7 @@ class HostCertificates:
         except (FileNotFoundError, ValueError, InvalidSignature):
             return None
         cert, marker, key = text.partition("-----BEGIN PRIVATE KEY-----")
-        return _Kept(TLSPair(ca, cert, marker + key), found.not_valid_after_utc - RENEW)
+        return _Kept(TLSPair(ca, cert, marker + key), found.not_valid_after_utc - RENEW, _addresses(found))
 
     def _path(self, host: str) -> pathlib.Path:
         return self._folder / f"{host}.pem"
@@ -100,6 +108,17 @@ class HostCertificates:
         with open(os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _is_address(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return bool(ipaddress.ip_address(host))
+    return False
+
+
+def _addresses(found: x509.Certificate) -> frozenset[str]:
+    names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return frozenset(map(str, names.get_values_for_type(x509.IPAddress)))
 
 
 def _write(path: pathlib.Path, text: str) -> None:

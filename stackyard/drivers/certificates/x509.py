@@ -157,7 +157,7 @@ class X509:
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
         alternatives += [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
-        leaf = _Leaf(_subject(names[0]), key.public_key(), _SERVER, days, alternatives)
+        leaf = _Leaf(_subject([*names, *addresses][0]), key.public_key(), _SERVER, days, alternatives)
         return TLSPair(authority.cert, _issue(authority, leaf), _pem(key))
 
     def client(self, authority: Authority, name: str, days: int) -> TLSPair:
