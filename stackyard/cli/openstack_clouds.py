@@ -25,14 +25,21 @@ def path() -> pathlib.Path:
     return pathlib.Path(named) if named else clouds.state_dir() / "clouds.yaml"
 
 
+def authority() -> str | None:
+    """Return the path of the CA whose certificates the router serves: as the environment says, or this machine's."""
+    named = os.environ.get("STACKYARD_CA")
+    found = pathlib.Path(named) if named else clouds.state_dir() / "certificates" / "stackyard-ca.crt"
+    return str(found) if found.is_file() else None
+
+
 def known(auth_url: str) -> bool:
     """Tell whether the file has the cloud at this address, with its password."""
     auth = (_read().get(NAME) or {}).get("auth") or {}
     return auth.get("auth_url") == auth_url and bool(auth.get("password"))
 
 
-def write(auth_url: str, password: str, region: str) -> None:
-    """Add the cloud (administrator of project `admin`), or bring it up to date."""
+def write(auth_url: str, password: str, region: str, cacert: str | None = None) -> None:
+    """Add the cloud (administrator of project `admin`), or bring it up to date; `cacert` is the path of its CA."""
     cloud = {
         "auth": {
             "auth_url": auth_url,
@@ -46,7 +53,7 @@ def write(auth_url: str, password: str, region: str) -> None:
         "interface": "public",
         "identity_api_version": 3,
     }
-    _save({**_read(), NAME: cloud})
+    _save({**_read(), NAME: cloud | ({"cacert": cacert} if cacert else {})})
 
 
 def forget() -> None:
