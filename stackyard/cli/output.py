@@ -44,6 +44,11 @@ def print_line(value: object) -> None:
     click.echo(json.dumps(value, default=str, ensure_ascii=False))
 
 
+def short(digest: str) -> str:
+    """Return enough of a digest to tell it from others."""
+    return digest.removeprefix("sha256:")[:12]
+
+
 def _cell(value: object) -> str:
     if value is None:
         return ""

@@ -21,7 +21,6 @@ from stackyard.local import images as local
 from stackyard.model import errors
 
 RELEASE = "2025.1"
-SHORT = 12
 DEBIAN, SOURCE = "debian", "source"
 COLUMNS = ("name", "reference", "digest", "size", "created", "current", "packages", "versions")
 DIFFERENCE = ("package", "one", "other")
@@ -98,11 +97,7 @@ def _named(name: str) -> list[str]:
 
 def _text(row: dict[str, Any]) -> dict[str, Any]:
     versions = " ".join(f"{name}={version}" for name, version in row["versions"].items())
-    return row | {"digest": _short(row["digest"]), "size": f"{row['size'] / 1e6:.0f} MB", "versions": versions}
-
-
-def _short(digest: str) -> str:
-    return digest.removeprefix("sha256:")[:SHORT]
+    return row | {"digest": output.short(row["digest"]), "size": f"{row['size'] / 1e6:.0f} MB", "versions": versions}
 
 
 @images.command()
@@ -135,6 +130,6 @@ def compare(engine_url: str | None, one: str, other: str, as_json: bool) -> int:
     elif same:
         click.echo(f"identical: both are {digests[0]}")
     else:
-        click.echo(f"different: {_short(digests[0])} and {_short(digests[1])}")
+        click.echo(f"different: {output.short(digests[0])} and {output.short(digests[1])}")
         output.print_table(DIFFERENCE, rows, "the same packages in the same versions; other files differ")
     return int(not same)
