@@ -16,6 +16,7 @@ from typing import Any
 import docker
 from oslo_config import cfg
 
+from stackyard.drivers.backups.folder import FolderVault
 from stackyard.drivers.builders import Limits, StackCommand, Supplies, TenantBuilder
 from stackyard.drivers.certificates.hosts import HostCertificates
 from stackyard.drivers.certificates.x509 import X509
@@ -32,9 +33,11 @@ from stackyard.drivers.secrets.fernet import FernetSecrets
 from stackyard.drivers.sources.addresses import Gate
 from stackyard.drivers.sources.archives import SourceFolder
 from stackyard.drivers.sources.repositories import BareRepositories, Room
+from stackyard.drivers.workloads.contents import SwarmContents
 from stackyard.drivers.workloads.jobs import SwarmJobs
 from stackyard.drivers.workloads.swarm import SwarmWorkloads
 from stackyard.model.ports import (
+    Contents,
     Engine,
     GitRepositories,
     Jobs,
@@ -45,6 +48,7 @@ from stackyard.model.ports import (
     Router,
     Secrets,
     Sources,
+    Vault,
     Workloads,
 )
 from stackyard.store import Store, Transaction
@@ -70,6 +74,8 @@ class Parts:
     engine: Engine
     workloads: Workloads
     jobs: Jobs
+    contents: Contents
+    vault: Vault
     registry: Registry
     rebaser: Rebaser
     router: Router
@@ -105,6 +111,8 @@ def assemble(options: cfg.ConfigOpts) -> Parts:
         engine=SwarmEngine(),
         workloads=SwarmWorkloads(registry),
         jobs=SwarmJobs(registry),
+        contents=SwarmContents(),
+        vault=FolderVault(folder / "backups", secrets, options.backups.megabytes),
         registry=registry,
         rebaser=RegistryRebase(registry.manifests(), registry.address()),
         router=HAProxyRouter(folder / "router"),

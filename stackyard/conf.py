@@ -131,6 +131,15 @@ LOGS = [
     cfg.IntOpt("megabytes", default=64, min=1, help="Log lines kept of one application, in MiB. Raise it for talkers."),
     cfg.FloatOpt("days", default=7.0, min=0.01, help="Log lines are kept so long. Shorten it where they are personal."),
 ]
+BACKUPS = [
+    cfg.IntOpt(
+        "megabytes",
+        default=20480,
+        min=1,
+        help="Backups of one application may take so much here, in MiB. Fit the disk.",
+    ),
+    cfg.IntOpt("seconds", default=21600, min=1, help="Making, verifying or restoring a backup may take this long."),
+]
 ROUTER = [
     cfg.HostAddressOpt("host", default="127.0.0.1", help="Address that applications are served on."),
     cfg.PortOpt("port", default=8080, help="Port that applications are served on."),
@@ -185,6 +194,7 @@ GROUPS: dict[str | None, list[cfg.Opt]] = {
     "worker": WORKER,
     "apps": APPS,
     "logs": LOGS,
+    "backups": BACKUPS,
     "router": ROUTER,
     "registry": REGISTRY,
     "machines": MACHINES,

@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("stackyard.cli.jobs:run", "Run a command once, in a container of its own: run APP -- COMMAND."),
     "exec": ("stackyard.cli.jobs:execute", "Run a command in a replica that runs: exec APP -- COMMAND."),
     "check": ("stackyard.cli.checks:check", "Run an application's own checks and tell how they ended."),
+    "backup": ("stackyard.cli.backups:backup", "Back up services; verify and restore what is kept."),
     "jobs": ("stackyard.cli.jobs:jobs", "List stages, schedules' runs, checks and one-off commands."),
     "destroy": ("stackyard.cli.applications:destroy", "Delete an application and its data."),
     "builds": ("stackyard.cli.builds:builds", "List an application's builds."),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 from stackyard.intents.applications import Applications
+from stackyard.intents.backups import Backups
 from stackyard.intents.builds import Builds
 from stackyard.intents.clusters import Clusters
 from stackyard.intents.deployments import Deployments
@@ -49,6 +50,7 @@ class Intents:
     deployments: Deployments
     groups: Groups
     jobs: Jobs
+    backups: Backups
     files: Files
 
     @classmethod
@@ -69,5 +71,6 @@ class Intents:
             deployments=Deployments(store),
             groups=Groups(store),
             jobs=Jobs(store, rules),
+            backups=Backups(store, rules),
             files=Files(store, secrets, rules),
         )

@@ -54,7 +54,7 @@ class Jobs:
     def run(self, caller: Caller, ident: str, command: Command, environment: str = PRODUCTION) -> Job:
         """Write a job of the release that serves; raises Conflict before there is one, BadInput for no service."""
         with self.store.transaction() as tx:
-            app, of, release = _serving(tx, caller, ident, environment)
+            app, of, release = serving(tx, caller, ident, environment)
             if len(_unfinished(tx, app, Kind.RUN)) >= UNFINISHED:
                 raise errors.Conflict(f"{UNFINISHED} commands of {app.name} are under way, which is the limit")
             service = _service(release, command.service).name
@@ -65,7 +65,7 @@ class Jobs:
     def check(self, caller: Caller, ident: str, environment: str = PRODUCTION) -> Sequence[Job]:
         """Write a job for each service of stage check of the release that serves; raises Conflict, BadInput."""
         with self.store.transaction() as tx:
-            app, of, release = _serving(tx, caller, ident, environment)
+            app, of, release = serving(tx, caller, ident, environment)
             under_way = _unfinished(tx, app, Kind.CHECK)
             if len(under_way) >= UNFINISHED:
                 raise errors.Conflict(
@@ -92,7 +92,7 @@ class Jobs:
             tx.jobs.nudge(job.id)
 
 
-def _serving(tx: Transaction, caller: Caller, ident: str, name: str) -> tuple[Application, Deployment, Release]:
+def serving(tx: Transaction, caller: Caller, ident: str, name: str) -> tuple[Application, Deployment, Release]:
     """Return an application, its environment and the release that serves there; raises Conflict before there is one."""
     app = living(tx, caller, ident)
     of = environment_of(tx, app, name)

@@ -42,6 +42,7 @@ class Rules:
     domain: str = "localhost"
     job_seconds: int = 86400
     check_seconds: int = 600
+    backup_seconds: int = 21600
 
     @classmethod
     def read(cls, conf: cfg.ConfigOpts) -> Rules:
@@ -54,6 +55,7 @@ class Rules:
             domain=conf.apps.domain,
             job_seconds=conf.apps.job_seconds,
             check_seconds=conf.apps.stage_seconds,
+            backup_seconds=conf.backups.seconds,
             offers=Offers(
                 images=offers.images(conf.machines.images),
                 flavors=offers.flavors(conf.machines.flavors),

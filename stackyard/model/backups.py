@@ -65,12 +65,14 @@ class Wish(enum.StrEnum):
 
 
 class Step(enum.StrEnum):
-    """How far a wish has come."""
+    """How far a wish has come; a content that could not be put in place is BROKEN, until what was there is BACK."""
 
     NONE = ""
     PLACED = "placed"
     UNPACKED = "unpacked"
     SAVED = "saved"
+    BROKEN = "broken"
+    BACK = "back"
     DONE = "done"
 
 
@@ -79,9 +81,9 @@ class BackupObserved:
     """What became of a backup. Times are seconds of the epoch (0: not yet), sizes bytes.
 
     `size` and `digest` (sha256) are of the content in clear, `stored` is what it takes where it is kept. `flaw` says
-    why the last verification failed. `step` is how far the wish of generation `step_of` has come. `node` is where
-    containers and volumes for it may be; `held` tells that its service is scaled to nothing for it, `scale` what it was
-    before (None: what its release says).
+    why the last verification failed, `trouble` why the last restore broke. `step` is how far the wish of generation
+    `step_of` has come. `node` is where containers and volumes for it may be; `held` has the services that are scaled to
+    nothing for it, with the numbers that were set for them before (None: what the release says).
     """
 
     started_at: float = 0
@@ -92,11 +94,11 @@ class BackupObserved:
     verified_at: float = 0
     restored_at: float = 0
     flaw: str = ""
+    trouble: str = ""
     step: Step = Step.NONE
     step_of: int = 0
     node: str = ""
-    held: bool = False
-    scale: int | None = None
+    held: dict[str, int | None] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -144,9 +146,14 @@ def job_id(backup_id: str, part: str) -> str:
     return str(uuid.uuid5(_NAMES, f"{backup_id}/{part}"))
 
 
+def ending(number: int) -> str:
+    """Return how the names of all volumes end that are made for a backup's work."""
+    return f".backup-{number}"
+
+
 def beside(volume: str, number: int) -> str:
     """Return the name of the volume in which a backup's content is unpacked beside the one in use."""
-    return f"{volume}.backup-{number}"
+    return f"{volume}{ending(number)}"
 
 
 def before_restore(volume: str) -> str:

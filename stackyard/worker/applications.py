@@ -7,9 +7,9 @@ import dataclasses
 from collections.abc import Sequence
 
 from stackyard.model.applications import Application
-from stackyard.model.phase import ENDING, Phase
+from stackyard.model.phase import ENDING, Phase, Trigger
 from stackyard.model.plan import Action, Wait
-from stackyard.model.ports import GitRepositories, Registry, Sources
+from stackyard.model.ports import GitRepositories, Registry, Sources, Vault
 from stackyard.store import Store, Transaction
 from stackyard.store.applications import Applications as Rows
 from stackyard.worker.reconciler import Change, Passive
@@ -25,10 +25,16 @@ class RemoveArtifacts(Action):
 
 
 @dataclasses.dataclass(frozen=True)
+class ForgetBackups(Action):
+    """Ask for its backups to go."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Seen:
     """What still stands in the way of an application's end."""
 
     dependents: int = 0
+    backups: int = 0
     digests: tuple[str, ...] = ()
 
 
@@ -40,11 +46,14 @@ def image_prefix(app: Application) -> str:
 class Applications(Passive):
     """The noun application for the loop."""
 
-    def __init__(self, store: Store, registry: Registry, sources: Sources, repositories: GitRepositories) -> None:
+    def __init__(
+        self, store: Store, registry: Registry, sources: Sources, repositories: GitRepositories, vault: Vault
+    ) -> None:
         self.store = store
         self.registry = registry
         self.sources = sources
         self.repositories = repositories
+        self.vault = vault
 
     def rows(self, tx: Transaction) -> Rows:
         """Return the repository of applications."""
@@ -58,26 +67,40 @@ class Applications(Passive):
             builds = tx.builds.list(app_id=record.id)
             busy = [build for build in builds if build.phase in (Phase.CREATING, Phase.DELETING)]
             dependents = len(tx.deployments.list(app_id=record.id)) + len(busy) + len(tx.jobs.unfinished(record.id))
+            backups = tx.backups.list(app_id=record.id)
+            asked = sum(each.phase not in ENDING for each in backups)
             own = {build.observed.digest or build.source.digest for build in builds} - {""}
             used = tx.builds.digests_elsewhere(record.id)
-        return Seen(dependents, tuple(sorted(own - used)))
+        return Seen(dependents + len(backups), asked, tuple(sorted(own - used)))
 
     def plan(self, record: Application, seen: Seen) -> Sequence[Action]:
         """Wait for deployments, then remove what was made for the application."""
         if record.phase not in ENDING:
             return []
+        if seen.backups:
+            return [ForgetBackups()]
         if seen.dependents:
             return [Wait("waiting for its environments to be removed", 0.2)]
         return [] if record.extra.get("cleared") else [RemoveArtifacts(seen.digests)]
 
-    def act(self, action: Action, record: Application, seen: Seen) -> Change[Application]:
-        """Remove images, archives and the git repository."""
+    def act(self, action: Action, record: Application, seen: Seen) -> Change[Application] | None:
+        """Remove images, archives, the git repository, and what is left of backups."""
+        if isinstance(action, ForgetBackups):
+            self._forget_backups(record)
+            return None
         self.registry.delete(image_prefix(record))
         for digest in seen.digests:
             self.sources.delete(digest)
         self.repositories.delete(record.id)
+        self.vault.delete(record.id)
         cleared = dataclasses.replace(record, extra={**record.extra, "cleared": True})
         return Change(cleared, ("removed", "removed its images and sources"))
+
+    def _forget_backups(self, record: Application) -> None:
+        with self.store.transaction() as tx:
+            for each in tx.backups.list(app_id=record.id):
+                if each.phase not in ENDING:
+                    tx.backups.change(each, Trigger.DELETE, "its application is to be destroyed")
 
     def removed(self, record: Application, tx: Transaction) -> None:
         """Give the quota back."""

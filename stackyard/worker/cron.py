@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Schedules: makes a job of each service of stage `cron` when it is due. One thread in each worker process.
+"""Schedules: makes jobs of services of stage `cron`, and backups of others, when they are due.
 
-Any number of workers may come to the same minute: a job's id is made of it, so that one is made. What was missed while
-nobody looked is made up for once.
+One thread in each worker process. Any number of workers may come to the same minute: the ids are made of it, so that
+one is made. What was missed while nobody looked is made up for once.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from collections.abc import Sequence
 from stackyard.drivers import schedules
 from stackyard.intents.rules import within
 from stackyard.model import errors
-from stackyard.model.applications import Deployment, Stage
+from stackyard.model.applications import Deployment, Release, Stage
+from stackyard.model.backups import Form
 from stackyard.model.jobs import Job, JobObserved, Kind, cron_id
 from stackyard.model.phase import ENDING, Phase
 from stackyard.model.records import utcnow
 from stackyard.store import Store, Transaction
+from stackyard.worker import backup_schedules
 
 LOG = logging.getLogger(__name__)
 
@@ -31,22 +33,24 @@ REMEMBERED = 5000
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A service with its schedule, as a release has it since `since`."""
+    """A service with its schedule, as a release has it since `since`; `backup` is the form of backups, if of those."""
 
     service: str
     schedule: str
     since: datetime.datetime
+    backup: Form | None = None
 
 
 class Cron(threading.Thread):
-    """Fires schedules until the process ends; `job_seconds` is what a run may take."""
+    """Fires schedules until the process ends; `job_seconds` is what a run may take, `backup_seconds` a backup."""
 
-    def __init__(self, store: Store, job_seconds: float) -> None:
+    def __init__(self, store: Store, job_seconds: float, backup_seconds: float = 21600.0) -> None:
         super().__init__(name="cron", daemon=True)
         self.store = store
         self.job_seconds = job_seconds
+        self.backup_seconds = backup_seconds
         self._entries: dict[tuple[str, int], tuple[Entry, ...]] = {}
-        self._fired: dict[tuple[str, str], datetime.datetime] = {}
+        self._fired: dict[tuple[str, Entry], datetime.datetime] = {}
 
     def run(self) -> None:
         """Look again and again."""
@@ -78,23 +82,28 @@ class Cron(threading.Thread):
             if len(self._entries) > REMEMBERED:
                 self._entries.clear()
             release = tx.releases.number(*key)
-            crons = [service for service in release.spec.services if service.stage is Stage.CRON]
-            self._entries[key] = tuple(Entry(each.name, each.schedule, release.created_at) for each in crons)
+            self._entries[key] = _entries(release)
         return self._entries[key]
 
     def _fire(self, deployment: Deployment, entry: Entry, now: datetime.datetime) -> None:
         due = schedules.newest(entry.schedule, now)
-        key = (deployment.id, entry.service)
+        key = (deployment.id, entry)
         if due < entry.since or self._fired.get(key) == due:
             return
-        made = self._job(deployment, entry, due)
         try:
             with self.store.transaction() as tx:
-                if not tx.jobs.by_id([made.id]):
-                    _insert(tx, deployment, made, due)
+                self._make(tx, deployment, entry, due)
         except errors.Conflict:
             return  # its number was taken at this moment; the next look makes it
         self._fired[key] = due
+
+    def _make(self, tx: Transaction, deployment: Deployment, entry: Entry, due: datetime.datetime) -> None:
+        if entry.backup:
+            backup_schedules.make(tx, deployment, entry.service, entry.backup, due, self.backup_seconds)
+            return
+        made = self._job(deployment, entry, due)
+        if not tx.jobs.by_id([made.id]):
+            _insert(tx, deployment, made, due)
 
     def _job(self, deployment: Deployment, entry: Entry, due: datetime.datetime) -> Job:
         return Job(
@@ -110,6 +119,14 @@ class Cron(threading.Thread):
             service=entry.service,
             deadline=within(self.job_seconds),
         )
+
+
+def _entries(release: Release) -> tuple[Entry, ...]:
+    """Return what a release has on schedules: services that run then, and backups of those that go on running."""
+    services = release.spec.services
+    crons = [Entry(each.name, each.schedule, release.created_at) for each in services if each.stage is Stage.CRON]
+    rules = [(each.name, each.backup) for each in services if each.backup and each.backup.schedule]
+    return (*crons, *(Entry(name, rule.schedule, release.created_at, rule.form) for name, rule in rules))
 
 
 def _insert(tx: Transaction, deployment: Deployment, made: Job, due: datetime.datetime) -> None:

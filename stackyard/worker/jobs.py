@@ -187,7 +187,7 @@ class Jobs(Passive):
             deployment = tx.deployments.get(record.deployment_id)
         ready = [node for node in cluster.observed.nodes if node.state == "ready"]
         names = sorted(node.name for node in [node for node in ready if node.role != MASTER] or ready)
-        holder = _holder(release, deployment, service_of(release, record.service))
+        holder = holder_of(release, deployment, service_of(release, record.service))
         if holder:
             return holder if holder in names else ""
         return names[record.number % len(names)] if names else ""
@@ -197,7 +197,7 @@ class Jobs(Passive):
             return self.authorities.must_reach(_cluster(tx, record))
 
 
-def _holder(release: Release, deployment: Deployment, service: Service) -> str:
+def holder_of(release: Release, deployment: Deployment, service: Service) -> str:
     """Return the node that holds the service's volumes, be it by another service that mounts them; "" for none."""
     wanted = {mount.volume for mount in service.mounts}
     if not wanted:

@@ -22,6 +22,7 @@ from stackyard.model import errors
 from stackyard.model.records import Lease, Record
 from stackyard.store.wake import Ear
 from stackyard.worker.applications import Applications
+from stackyard.worker.backups import Backups, Means
 from stackyard.worker.builds import Builds, Workshop
 from stackyard.worker.clusters import Clusters
 from stackyard.worker.collector import Collector
@@ -57,12 +58,15 @@ def reconcilers(parts: assembly.Parts) -> list[Reconciler[Any, Any]]:
         Deployments(parts.store, parts.workloads, parts.router, parts.authorities, places),
         Builds(parts.store, parts.sources, parts.builder, parts.authorities, workshop),
         Clusters(parts.store, parts.machines, parts.engine, parts.registry, parts.authorities),
-        Applications(parts.store, parts.registry, parts.sources, parts.repositories),
+        Applications(parts.store, parts.registry, parts.sources, parts.repositories, parts.vault),
     ]
     jobs = Jobs(parts.store, parts.jobs, parts.authorities, patience)
+    means = Means(parts.workloads, parts.jobs, parts.contents, parts.vault, apps.ready_seconds)
+    backups = Backups(parts.store, parts.authorities, means)
     faults = Faults(parts.bell.folder)
     loops = [Reconciler(noun, parts.leases(noun.rows), worker.look_seconds, faults) for noun in nouns]
-    return [*loops, Reconciler(jobs, parts.leases(jobs.rows), LOOK_SECONDS, faults)]
+    rare = [Reconciler(noun, parts.leases(noun.rows), LOOK_SECONDS, faults) for noun in (jobs, backups)]
+    return [*loops, *rare]
 
 
 class Worker(cotyledon.Service):  # type: ignore[misc]
@@ -86,7 +90,7 @@ class Worker(cotyledon.Service):  # type: ignore[misc]
         keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         keeper.start()
         Heartbeat(self.parts.store).start()
-        Cron(self.parts.store, self.parts.options.apps.job_seconds).start()
+        Cron(self.parts.store, self.parts.options.apps.job_seconds, self.parts.options.backups.seconds).start()
         Watch(self.parts.machines, self.parts.store).start()
         AccessLog(self.parts.folder / "router", self.parts.logs.append).start()
         self.collector.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from stackyard.api.application_deployment import (
     apps,
+    backups,
     domains,
     environments,
     files,
@@ -47,6 +48,11 @@ RULES: tuple[Rule, ...] = (
     ("update_domains", MEMBER),
     ("update_maintenance", MEMBER),
     ("recover_group", MEMBER),
+    ("get_backups", READER),
+    ("create_backup", MEMBER),
+    ("verify_backup", MEMBER),
+    ("restore_backup", MEMBER),
+    ("delete_backup", MEMBER),
     ("get_jobs", READER),
     ("create_job", OWN_MEMBER),
     ("stop_job", MEMBER),
@@ -85,6 +91,7 @@ DOMAINS, DOMAIN = f"{APP}/domains", f"{APP}/domains/{{host}}"
 MAINTENANCE = f"{APP}/maintenance"
 GROUPS = f"{APP}/groups"
 JOBS, JOB = f"{APP}/jobs", f"{APP}/jobs/{{job}}"
+BACKUPS, BACKUP = f"{APP}/backups", f"{APP}/backups/{{backup}}"
 GITS = (f"{APP}/git", f"{ENVIRONMENT}/git", f"{ENVIRONMENT}/branches/{{branch}}/git")
 PACK = "/v1/language_packs"
 _APP = apps.find
@@ -170,6 +177,12 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", JOB, jobs.stop, "stop_job", _APP),
     Route("GET", f"{JOB}/attach", jobs.attach, "create_job", _APP),
     Route("GET", f"{APP}/exec", jobs.execute, "exec_app", _APP, query=jobs.EXEC_QUERY),
+    Route("GET", BACKUPS, backups.index, "get_backups", _APP, query=environments.QUERY),
+    Route("POST", BACKUPS, backups.create, "create_backup", _APP, schemas.BACKUP, JSON, query=environments.QUERY),
+    Route("GET", BACKUP, backups.show, "get_backups", _APP),
+    Route("POST", f"{BACKUP}/verify", backups.verify, "verify_backup", _APP),
+    Route("POST", f"{BACKUP}/restore", backups.restore, "restore_backup", _APP),
+    Route("DELETE", BACKUP, backups.delete, "delete_backup", _APP),
     Route("GET", WORKFLOWS, workflows.index, "get_workflows", _APP),
     Route("POST", WORKFLOWS, workflows.create, "create_workflow", _APP, schemas.WORKFLOW, JSON),
     Route("GET", WORKFLOW, workflows.show, "show_workflow", _APP),

@@ -109,6 +109,8 @@ JOB = _object(
     "command",
 )
 
+BACKUP = _object({"service": {"type": ["string", "null"], "maxLength": 63}})
+
 WORKFLOW = _object(
     {
         "app_id": {"type": ["string", "null"], "maxLength": 255},

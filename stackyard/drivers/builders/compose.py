@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from stackyard.drivers.builders import (
+    backups,
     buildpacks,
     configs,
     dependencies,
@@ -116,6 +117,7 @@ class _Reader:
             again=stages.again(own, stage, self.name),
             group=group,
             labels=registries.labels(self.asked.get("labels"), self._at("labels")),
+            backup=backups.rule(own, self.name),
         )
 
     def _at(self, key: str) -> str:
@@ -280,6 +282,7 @@ def _check_networks(document: dict[str, Any]) -> None:
 def _check_references(services: Mapping[str, Service], volumes: tuple[str, ...]) -> None:
     stages.check(services)
     groups.check(services)
+    backups.check(services.values())
     for service in services.values():
         for name in service.depends_on:
             if name not in services:

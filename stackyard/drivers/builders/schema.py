@@ -111,7 +111,8 @@ DEPLOY = _object(
     "endpoint_mode placement restart_policy rollback_config update_config",
 )
 EXTENSION = _object(
-    {"stage": {}, "again": {}, "cron": {}, "domains": {}, "health": {}, "buildpacks": {}, "group": {}}, "x-stackyard"
+    {"stage": {}, "again": {}, "cron": {}, "domains": {}, "health": {}, "buildpacks": {}, "group": {}, "backup": {}},
+    "x-stackyard",
 )
 FILE = _object(
     {"source": _STRING, "target": _STRING, "uid": _NUMBER, "gid": _NUMBER, "mode": _NUMBER},

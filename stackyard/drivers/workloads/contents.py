@@ -7,12 +7,13 @@ that was never started (Engine API, ContainerArchive and PutContainerArchive); s
 
 from __future__ import annotations
 
-import contextlib
+import urllib.parse
 from collections.abc import Iterator, Sequence
 
 import requests
 
 from stackyard.drivers.workloads import spec
+from stackyard.drivers.workloads.api import labelled
 from stackyard.drivers.workloads.jobs import begun, engine_of, name_of
 from stackyard.model import errors
 from stackyard.model.ports import ClusterAccess, Stream
@@ -31,8 +32,8 @@ class SwarmContents:
     def unload(self, access: ClusterAccess, node: str, job_id: str, folder: str) -> Iterator[bytes]:
         """Yield a tar archive of a folder of the job's container, which need not run."""
         engine, last = engine_of(access, node), b""
-        path = f"/containers/{name_of(job_id)}/archive"
-        with engine.stream("GET", path, idle=IDLE_SECONDS, path=folder) as answer:
+        path = f"/containers/{name_of(job_id)}/archive?{urllib.parse.urlencode({'path': folder})}"
+        with engine.stream("GET", path, idle=IDLE_SECONDS) as answer:
             try:
                 for piece in answer.iter_content(PIECE):
                     last = (last + piece)[-len(END) :]
@@ -56,9 +57,9 @@ class SwarmContents:
         """Begin a command in a job's running container; raises NotFound, Conflict when that does not run."""
         return begun(engine_of(access, node), name_of(job_id), command)
 
-    def forget(self, access: ClusterAccess, node: str, app_id: str, volumes: Sequence[str]) -> None:
-        """Remove volumes; a node that is gone has none."""
-        with contextlib.suppress(errors.GiveUp):
-            engine = engine_of(access, node)
-            for volume in volumes:
-                engine.delete(f"/volumes/{spec.volume_name(app_id, volume)}", force=1)
+    def forget(self, access: ClusterAccess, node: str, app_id: str, ending: str) -> None:
+        """Remove those of the application's volumes on the node whose names end so."""
+        engine = engine_of(access, node)
+        for volume in engine.get("/volumes", filters=labelled(f"{spec.APP}={app_id}")).get("Volumes") or ():
+            if volume["Name"].endswith(ending):
+                engine.delete(f"/volumes/{volume['Name']}", force=1)

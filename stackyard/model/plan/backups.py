@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from stackyard.model.backups import Backup, BackupRule, Cause, Form, Step, Wish
 from stackyard.model.phase import ENDING, FAILED, Phase
@@ -20,16 +20,17 @@ class Seen:
     """A look at a backup's surroundings.
 
     `lack` says why nothing can be done with its service, for good; `rule` is what that says of backups now. `replica`
-    is one that is ready, `living` counts those that there are, `scale` is the number set for it (None: what its release
-    says). `node` holds its volumes ("": none does), `reachable` tells whether the node that the record names is there.
-    `settled` tells that the environment has come to rest, `ill` why it has not come to what was asked.
+    is one that is ready, `living` counts those that there are of all services that use its volumes, `scales` has the
+    numbers set for these (None: what the release says). `node` holds its volumes ("": none does), `reachable` tells
+    whether the node that the record names is there, `content` whether anything is kept of it. `settled`
+    tells that the environment has come to rest, `ill` why it has not come to what was asked.
     """
 
     rule: BackupRule | None = None
     lack: str = ""
     replica: Replica | None = None
     living: int = 0
-    scale: int | None = None
+    scales: Mapping[str, int | None] = dataclasses.field(default_factory=dict)
     node: str = ""
     reachable: bool = True
     settled: bool = True
@@ -95,9 +96,13 @@ class UnpackBackup(Action):
 
 @dataclasses.dataclass(frozen=True)
 class HoldService(Action):
-    """Scale the service to nothing."""
+    """Scale the services that use its volumes to nothing."""
 
-    scale: int | None
+    scales: Mapping[str, int | None]
+
+    def describe(self) -> str:
+        """Return which."""
+        return f"stopping {', '.join(self.scales)}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +121,15 @@ class ReplaceVolumes(Action):
     def describe(self) -> str:
         """Return what is done."""
         return "putting the backup's content in their place"
+
+
+@dataclasses.dataclass(frozen=True)
+class PutBack(Action):
+    """Put back what the volumes held before."""
+
+    def describe(self) -> str:
+        """Return what is done."""
+        return "putting back what its volumes held before"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,6 +175,10 @@ def _plan_work(backup: Backup, rule: BackupRule, seen: Seen) -> list[Action]:
     return _plan_feed(backup, rule, seen) if backup.form is Form.DUMP else _plan_replace(backup, seen)
 
 
+_NEXT = {Step.UNPACKED: SaveVolumes(), Step.SAVED: ReplaceVolumes(), Step.BROKEN: PutBack()}
+_AS_BEFORE = "what its volumes held before is in place again"
+
+
 def over(backup: Backup) -> bool:
     """Tell whether nothing has to be done for the backup until something is asked of it."""
     at_rest = backup.phase is Phase.READY or backup.phase in FAILED - ENDING
@@ -190,12 +208,12 @@ def _plan_replace(backup: Backup, seen: Seen) -> list[Action]:
     if backup.step is Step.PLACED:
         return [UnpackBackup()]
     if not backup.observed.held:
-        return [HoldService(seen.scale)]
-    if seen.scale != 0:
+        return [HoldService(seen.scales)]
+    if any(number != 0 for number in seen.scales.values()):
         return [FailBackup(f"{backup.service} was scaled while its volumes were being replaced; restore it again")]
     if seen.living:
         return [Wait(f"waiting for {backup.service} to stop", 0.2)]
-    return [SaveVolumes()] if backup.step is Step.UNPACKED else [ReplaceVolumes()]
+    return [_NEXT[backup.step]] if backup.step in _NEXT else [FailBackup(f"{backup.observed.trouble}; {_AS_BEFORE}")]
 
 
 def _plan_done(backup: Backup, seen: Seen) -> list[Action]:

@@ -48,5 +48,5 @@ class Contents(Protocol):
     def enter(self, access: ClusterAccess, node: str, job_id: str, command: Sequence[str]) -> Stream:
         """Begin a command in a job's container; raises NotFound when that does not run."""
 
-    def forget(self, access: ClusterAccess, node: str, app_id: str, volumes: Sequence[str]) -> None:
-        """Remove volumes that no container has any more."""
+    def forget(self, access: ClusterAccess, node: str, app_id: str, ending: str) -> None:
+        """Remove those of the application's volumes whose names end so; none may be in use."""

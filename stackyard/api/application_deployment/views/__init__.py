@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from stackyard.api.application_deployment.views.apps import address, addresses, app, environment
+from stackyard.api.application_deployment.views.backups import backup
 from stackyard.api.application_deployment.views.form import View
 from stackyard.api.application_deployment.views.platform import language_pack, platform
 from stackyard.api.application_deployment.views.processes import group, process
@@ -15,6 +16,7 @@ __all__ = [
     "address",
     "addresses",
     "app",
+    "backup",
     "environment",
     "event",
     "group",

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`stackyard backup`: backups of an application's services. Talks HTTP only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from stackyard.cli import output, waiting
+from stackyard.cli.push import SERVICE
+from stackyard.cli.session import Session, quote
+from stackyard.model import errors
+
+Json = dict[str, Any]
+
+COLUMNS = ("number", "service", "environment", "form", "cause", "status", "size", "created_at", "verified_at", "reason")
+SECONDS = 21600.0
+BUSY = ("CREATING", "VERIFYING", "RESTORING")
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+no_wait_option = click.option("--no-wait", is_flag=True, help="Return at once; 'stackyard backup show' tells more.")
+
+
+@click.group()
+def backup() -> None:
+    """Back up an application's services; verify and restore what is kept."""
+
+
+@backup.command()
+@click.argument("app")
+@click.option("--service", help="Only this one; by default each that says how it is backed up.")
+@no_wait_option
+@output.env_option
+@output.json_option
+def create(app: str, service: str | None, no_wait: bool, environment: str | None, as_json: bool) -> int:
+    """Make a backup of a service, or of each that says how it is backed up."""
+    session = Session(SERVICE)
+    made = session.post(_path(app), {"service": service}, environment=environment)
+    return _settled(session, app, made, "backup", no_wait=no_wait, as_json=as_json)
+
+
+@backup.command("list")
+@click.argument("app")
+@output.env_option
+@output.json_option
+def list_backups(app: str, environment: str | None, as_json: bool) -> None:
+    """List an application's backups, newest first."""
+    found = Session(SERVICE).get(_path(app), environment=environment)
+    _show(found, as_json=as_json)
+
+
+@backup.command()
+@click.argument("app")
+@click.argument("number")
+@output.json_option
+def show(app: str, number: str, as_json: bool) -> None:
+    """Show a backup."""
+    output.fields(Session(SERVICE).get(_path(app, number)), as_json=as_json)
+
+
+@backup.command()
+@click.argument("app")
+@click.argument("number")
+@no_wait_option
+@output.json_option
+def verify(app: str, number: str, no_wait: bool, as_json: bool) -> int:
+    """Restore a backup into a throw-away container of the same image, and run the service's check there."""
+    session = Session(SERVICE)
+    asked = session.post(f"{_path(app, number)}/verify", {})
+    return _settled(session, app, [asked], "verify", no_wait=no_wait, as_json=as_json)
+
+
+@backup.command()
+@click.argument("app")
+@click.argument("number")
+@click.option("--yes", is_flag=True, help="Do not ask, even on a terminal.")
+@no_wait_option
+@output.json_option
+def restore(app: str, number: str, yes: bool, no_wait: bool, as_json: bool) -> int:
+    """Give a service what a backup holds. What it holds now and the backup does not is lost.
+
+    A dump goes into the running service. For volumes the service stops; what they held is kept beside them.
+    """
+    session = Session(SERVICE)
+    found = session.get(_path(app, number))
+    output.confirm(
+        f"Restore {found['service']} of {app} ({found['environment']}) as it was at {found['created_at'][:19]} UTC?",
+        yes=yes,
+    )
+    asked = session.post(f"{_path(app, number)}/restore", {})
+    return _settled(session, app, [asked], "restore", no_wait=no_wait, as_json=as_json)
+
+
+@backup.command()
+@click.argument("app")
+@click.argument("number")
+@click.option("--yes", is_flag=True, help="Do not ask, even on a terminal.")
+def delete(app: str, number: str, yes: bool) -> None:
+    """Delete a backup."""
+    output.confirm(f"Delete backup {number} of {app}?", yes=yes)
+    session, path = Session(SERVICE), _path(app, number)
+    session.delete(path)
+    waiting.until(lambda: _gone(session, path), f"deleting backup {number}", SECONDS, waiting.CLOSE)
+
+
+def newest(session: Session, app: str, environment: str | None = None) -> list[Json]:
+    """Return the newest backup of each service that can be restored."""
+    found: dict[str, Json] = {}
+    for each in session.get(_path(app), environment=environment):
+        if each["sha256"] and not each["flaw"] and each["status"] in ("AVAILABLE", "ERROR"):
+            found.setdefault(each["service"], each)
+    return list(found.values())
+
+
+def _path(app: str, number: str = "") -> str:
+    path = f"/apps/{quote(app)}/backups"
+    return f"{path}/{quote(number)}" if number else path
+
+
+def _settled(session: Session, app: str, asked: list[Json], word: str, *, no_wait: bool, as_json: bool) -> int:
+    """Wait until what was asked is done; return the exit code."""
+    if not no_wait:
+        paths = [_path(app, each["uuid"]) for each in asked]
+        with output.Progress(quiet=as_json).step(f"{word} {app}") as detail:
+            asked = waiting.until(lambda: _looked(session, paths, detail), f"{word} {app}", SECONDS, waiting.CLOSE)
+    _show(asked, as_json=as_json)
+    return 1 if any(each["status"] == "ERROR" for each in asked) else 0
+
+
+def _looked(session: Session, paths: list[str], detail: Callable[[str], None]) -> list[Json] | None:
+    found: list[Json] = [session.get(path) for path in paths]
+    busy = [each for each in found if each["status"] in BUSY]
+    if busy:
+        # By powers of two: a log file gets a few lines of a long one.
+        detail(", ".join(f"{each['service']}, {_size(1 << each['moved'].bit_length() >> 1)}" for each in busy))
+    return None if busy else found
+
+
+def _gone(session: Session, path: str) -> bool | None:
+    try:
+        session.get(path)
+    except errors.NotFound:
+        return True
+    return None
+
+
+def _show(found: list[Json], *, as_json: bool) -> None:
+    rows = found if as_json else [_row(each) for each in found]
+    output.show(COLUMNS, rows, as_json=as_json, empty="no backups yet; 'stackyard backup create' makes one")
+
+
+def _row(found: Json) -> Json:
+    reason = (found["status_reason"] or "").partition("\n")[0]
+    verified = "flawed" if found["flaw"] else (found["verified_at"] or "")[:19]
+    size = _size(found["size"]) if found["size"] is not None else ""
+    return {**found, "size": size, "created_at": found["created_at"][:19], "verified_at": verified, "reason": reason}
+
+
+def _size(count: float) -> str:
+    for unit in UNITS:
+        if count < 1024 or unit == UNITS[-1]:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return ""
