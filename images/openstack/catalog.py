@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tells Keystone of the other services: their users, endpoints and domains, as /etc/openstack/catalog.yaml has them.
 
-A release stage of the package `openstack`. What is right already stays as it is: a password that is set anew would end
-all tokens of its user.
+A stage `init` that runs again when the file has changed. What is right already stays as it is: a password that is set
+anew would end all tokens of its user.
 """
 
 import concurrent.futures

@@ -1,14 +1,20 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes databases and schemas of the services that are named, all at the same time, and Keystone's first account.
+"""Databases, accounts and schemas of the services that are named, all at the same time: `init`, `expand`, `contract`.
 
-A release stage of the package `openstack`. Doing it again changes nothing but what is new in the release. Where the
-databases are, and as whom they are used, is read from the services' own configuration.
+Stages of the packages `openstack` and `identity`: `init` makes what is not there, `expand` lets a schema bear the
+release to come beside the one that serves, `contract` takes away what only the old one needed. What was done, and for
+which version, is kept beside the schemas: doing it again is a matter of a moment. Where the databases are, and as whom
+they are used, is read from the services' own configuration.
 """
 
 import concurrent.futures
 import configparser
 import dataclasses
+import hashlib
+import hmac
+import importlib.metadata
+import json
 import os
 import pathlib
 import subprocess
@@ -17,37 +23,71 @@ import time
 
 import pymysql
 import yaml
+from packaging.version import Version
 from sqlalchemy.engine import make_url
 
 CATALOG = pathlib.Path("/etc/openstack/catalog.yaml")
 PATIENCE_SECONDS = 90
 ACCESS = "{scheme}://{username}:{password}@{hostname}"
 """Nova's own words for what its configuration says, so that no password becomes an argument or is kept twice."""
+NEUTRON = "neutron-db-manage --config-file /etc/neutron/neutron.conf upgrade"
+BOOTSTRAP = "keystone-manage bootstrap"
 
 
 @dataclasses.dataclass(frozen=True)
 class Schema:
-    """A service's configuration, the sections that name databases, further databases, and what fills them in order."""
+    """A service's Python distribution, its configuration, the sections that name databases, and further databases.
 
+    `init` fills an empty database; `expand` and `contract` are the two halves of an upgrade.
+    """
+
+    distribution: str
     conf: str
     sections: tuple[str, ...]
-    commands: tuple[str, ...]
+    init: tuple[str, ...]
+    expand: tuple[str, ...]
+    contract: tuple[str, ...] = ()
     further: tuple[str, ...] = ()
 
 
 SCHEMAS = {
     "keystone": Schema(
-        "keystone/keystone.conf", ("database",), ("keystone-manage db_sync", "keystone-manage bootstrap")
+        "keystone",
+        "keystone/keystone.conf",
+        ("database",),
+        ("keystone-manage db_sync",),
+        ("keystone-manage db_sync --expand", "keystone-manage db_sync --migrate"),
+        ("keystone-manage db_sync --contract",),
     ),
-    "placement": Schema("placement/placement.conf", ("placement_database",), ("placement-manage db sync",)),
-    "glance": Schema("glance/glance-api.conf", ("database",), ("glance-manage db_sync",)),
+    "placement": Schema(
+        "openstack-placement",
+        "placement/placement.conf",
+        ("placement_database",),
+        ("placement-manage db sync",),
+        ("placement-manage db sync",),
+        ("placement-manage db online_data_migrations",),
+    ),
+    "glance": Schema(
+        "glance",
+        "glance/glance-api.conf",
+        ("database",),
+        ("glance-manage db_sync",),
+        ("glance-manage db expand", "glance-manage db migrate"),
+        ("glance-manage db contract",),
+    ),
     "neutron": Schema(
+        "neutron",
         "neutron/neutron.conf",
         ("database",),
-        ("neutron-db-manage --config-file /etc/neutron/neutron.conf upgrade heads",),
+        (f"{NEUTRON} heads",),
+        (f"{NEUTRON} --expand",),
+        (f"{NEUTRON} --contract",),
     ),
-    "heat": Schema("heat/heat.conf", ("database",), ("heat-manage db_sync",)),
+    "heat": Schema(
+        "openstack-heat", "heat/heat.conf", ("database",), ("heat-manage db_sync",), ("heat-manage db_sync",)
+    ),
     "nova": Schema(
+        "nova",
         "nova/nova.conf",
         ("api_database", "database"),
         (
@@ -57,6 +97,8 @@ SCHEMAS = {
             f" --transport-url {ACCESS}:{{port}}/",
             "nova-manage db sync",
         ),
+        ("nova-manage api_db sync", "nova-manage db sync"),
+        ("nova-manage db online_data_migrations",),
         ("nova_cell0",),
     ),
 }
@@ -64,20 +106,73 @@ REPEATED = {"nova-manage cell_v2 create_cell": 2}
 """Exit codes that say that it was done before."""
 
 
-def main(services: list[str]) -> None:
-    """Do all that is to be done; ends with an error that names the step."""
+def main(phase: str, services: list[str]) -> None:
+    """Do all that is to be done in a phase; ends with an error that names the step."""
     began = time.monotonic()
     urls = {service: connections(SCHEMAS[service]) for service in services}
-    make_databases(urls)
-    tell("databases", began)
-    with concurrent.futures.ThreadPoolExecutor(len(services)) as pool:
-        for done in [pool.submit(fill, service, began) for service in services]:
-            done.result()
+    host = next(url.host for found in urls.values() for url in found)
+    with Database(host) as database:
+        for service, found in urls.items():
+            database.have(found, SCHEMAS[service].further, retire=phase == "contract")
+        tell("databases and accounts", began)
+        with concurrent.futures.ThreadPoolExecutor(len(services)) as pool:
+            for done in [pool.submit(fill, Database(host), phase, service, began) for service in services]:
+                done.result()
 
 
-def tell(what: str, began: float) -> None:
-    """Say what is done, with the seconds since the start."""
-    print(f"{what}: done at {time.monotonic() - began:.1f} s", flush=True)
+class Database:
+    """The database server as its root, with what is known of schemas in a database of its own."""
+
+    def __init__(self, host: str) -> None:
+        self.connection = connected(host)
+        self.cursor = self.connection.cursor()
+        self.cursor.execute("CREATE DATABASE IF NOT EXISTS stackyard")
+        self.cursor.execute(
+            "CREATE TABLE IF NOT EXISTS stackyard.schemas"
+            " (service VARCHAR(64), phase VARCHAR(16), version VARCHAR(128) NOT NULL, PRIMARY KEY (service, phase))"
+        )
+
+    def __enter__(self) -> "Database":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    def known(self, service: str, phase: str) -> str:
+        """Return what was noted of a service's phase; nothing where it never was done."""
+        self.connection.ping(reconnect=True)  # the writer may have become another one while commands ran
+        self.cursor.execute("SELECT version FROM stackyard.schemas WHERE service = %s AND phase = %s", (service, phase))
+        return (self.cursor.fetchone() or ("",))[0]
+
+    def note(self, service: str, phase: str, version: str) -> None:
+        """Note that a phase is done."""
+        self.connection.ping(reconnect=True)
+        self.cursor.execute("REPLACE INTO stackyard.schemas VALUES (%s, %s, %s)", (service, phase, version))
+
+    def have(self, urls: list, further: tuple[str, ...], *, retire: bool) -> None:
+        """Have a service's databases and its account."""
+        self.have_account(urls[0].username, urls[0].password, retire=retire)
+        for name in [*(url.database for url in urls), *further]:
+            self.cursor.execute(f"CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb3")
+            self.cursor.execute(f"GRANT ALL ON `{name}`.* TO `{urls[0].username}`@'%'")
+
+    def have_account(self, name: str, password: str, *, retire: bool) -> None:
+        """Have an account with this password, beside the one before until that is retired: who runs on may go on."""
+        self.cursor.execute("CREATE USER IF NOT EXISTS %s@'%%' IDENTIFIED BY %s", (name, password))
+        self.cursor.execute("SELECT PASSWORD(%s)", (password,))
+        (wanted,) = self.cursor.fetchone()
+        others = [each for each in self.passwords(name) if each != wanted]
+        kept = [wanted] if retire else [wanted, *others[:1]]
+        if set(kept) != {wanted, *others} or wanted not in self.passwords(name):
+            ways = " OR ".join(["mysql_native_password USING %s"] * len(kept))
+            self.cursor.execute(f"ALTER USER %s@'%%' IDENTIFIED VIA {ways}", (name, *kept))
+
+    def passwords(self, name: str) -> list[str]:
+        """Return the digests of an account's passwords."""
+        self.cursor.execute("SELECT Priv FROM mysql.global_priv WHERE User = %s AND Host = '%%'", (name,))
+        told = json.loads(self.cursor.fetchone()[0])
+        ways = [told, *told.get("auth_or", [])]
+        return list(dict.fromkeys(way["authentication_string"] for way in ways if way.get("authentication_string")))
 
 
 def connections(schema: Schema) -> list:
@@ -87,44 +182,64 @@ def connections(schema: Schema) -> list:
     return [make_url(parser[section]["connection"]) for section in schema.sections]
 
 
-def secret(name: str) -> str:
-    """Return what the file that the variable names holds."""
-    return pathlib.Path(os.environ[name]).read_text().rstrip("\n")
-
-
 def connected(host: str) -> pymysql.Connection:
     """Return a connection as root, once the database answers."""
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            return pymysql.connect(host=host, user="root", password=secret("DATABASE_PASSWORD_FILE"))
+            password = secret("DATABASE_PASSWORD_FILE")
+            return pymysql.connect(host=host, user="root", password=password, autocommit=True)
         except pymysql.err.OperationalError as error:
             if time.monotonic() > until:
                 sys.exit(f"the database does not answer: {error}")
             time.sleep(0.3)
 
 
-def make_databases(urls: dict[str, list]) -> None:
-    """Make databases and their users, whose passwords become the given ones."""
-    host = next(url.host for found in urls.values() for url in found)
-    with connected(host) as connection, connection.cursor() as cursor:
-        for service, found in urls.items():
-            names = [url.database for url in found]
-            cursor.execute(f"CREATE USER IF NOT EXISTS `{found[0].username}`@'%'")
-            cursor.execute("SET PASSWORD FOR %s@'%%' = PASSWORD(%s)", (found[0].username, found[0].password))
-            for name in [*names, *SCHEMAS[service].further]:
-                cursor.execute(f"CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb3")
-                cursor.execute(f"GRANT ALL ON `{name}`.* TO `{found[0].username}`@'%'")
+def fill(database: Database, phase: str, service: str, began: float) -> None:
+    """Bring a service's schema through a phase, unless that was done for this version."""
+    schema, version = SCHEMAS[service], importlib.metadata.version(SCHEMAS[service].distribution)
+    with database:
+        if due(database, phase, service, version):
+            for command in getattr(schema, phase):
+                run(command, began)
+            for done in ("expand", "contract") if phase == "init" else (phase,):
+                database.note(service, done, version)
+        if service == "keystone" and phase == "init":
+            bootstrap(database, began)
+        tell(f"{service}: {phase} for {version}", began)
 
 
-def fill(service: str, began: float) -> None:
-    """Run a service's commands."""
-    for command in SCHEMAS[service].commands:
-        environment = {**os.environ, **(account() if command.endswith("bootstrap") else {})}
-        code = subprocess.run(command.split(), env=environment, stdin=subprocess.DEVNULL, check=False).returncode
-        if code and code != next((known for start, known in REPEATED.items() if command.startswith(start)), 0):
-            sys.exit(f"{' '.join(command.split()[:3])} ended with {code}")
-        tell(" ".join(command.split()[:3]), began)
+def due(database: Database, phase: str, service: str, version: str) -> bool:
+    """Tell whether a phase is left to do; ends where the schema is too new for the service."""
+    expanded, contracted = database.known(service, "expand"), database.known(service, "contract")
+    if contracted and Version(contracted) > Version(version):
+        sys.exit(
+            f"{service} {version} can't use its database any more, which is of {contracted}: deploy that release"
+            " again, or restore a backup from before the upgrade"
+        )
+    if phase == "init":
+        return not expanded
+    return {"expand": expanded, "contract": contracted}[phase] != version
+
+
+def run(command: str, began: float, environment: dict[str, str] | None = None) -> None:
+    """Run a service's command; ends with an error that names it when it fails."""
+    told = {**os.environ, **(environment or {})}
+    code = subprocess.run(command.split(), env=told, stdin=subprocess.DEVNULL, check=False).returncode
+    words = " ".join(command.split()[:3])
+    if code and code != next((known for start, known in REPEATED.items() if command.startswith(start)), 0):
+        sys.exit(f"{words} ended with {code}")
+    tell(words, began)
+
+
+def bootstrap(database: Database, began: float) -> None:
+    """Have Keystone's first account and its own endpoints, as they are asked for now."""
+    wanted = account()
+    key = secret("DATABASE_PASSWORD_FILE").encode()
+    digest = hmac.new(key, json.dumps(wanted, sort_keys=True).encode(), hashlib.sha256).hexdigest()
+    if database.known("keystone", "bootstrap") != digest:
+        run(BOOTSTRAP, began, wanted)
+        database.note("keystone", "bootstrap", digest)
 
 
 def account() -> dict[str, str]:
@@ -142,5 +257,15 @@ def account() -> dict[str, str]:
     }
 
 
+def secret(name: str) -> str:
+    """Return what the file that the variable names holds."""
+    return pathlib.Path(os.environ[name]).read_text().rstrip("\n")
+
+
+def tell(what: str, began: float) -> None:
+    """Say what is done, with the seconds since the start."""
+    print(f"{what}: done at {time.monotonic() - began:.1f} s", flush=True)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[1], sys.argv[2:])

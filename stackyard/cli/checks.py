@@ -29,12 +29,13 @@ def check(app: str, environment: str | None, as_json: bool) -> int:
     paths = [f"/apps/{quote(app)}/jobs/{job['uuid']}" for job in begun]
     with output.Progress(quiet=as_json).step(f"check {app}") as detail:
         detail(", ".join(job["service"] for job in begun))
-        done = waiting.until(lambda: _ended(session, paths), f"checking {app}", SECONDS)
+        done = waiting.until(lambda: ended(session, paths), f"checking {app}", SECONDS)
     output.show(COLUMNS, done if as_json else [_row(job) for job in done], as_json=as_json)
     return 0 if all(job["status"] == "done" for job in done) else 1
 
 
-def _ended(session: Session, paths: list[str]) -> list[Json] | None:
+def ended(session: Session, paths: list[str]) -> list[Json] | None:
+    """Return the jobs at these paths once all have ended."""
     jobs: list[Json] = [session.get(path) for path in paths]
     return jobs if all(job["status"] in ENDED for job in jobs) else None
 

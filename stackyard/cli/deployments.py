@@ -34,14 +34,19 @@ wait_option = click.option("--wait/--no-wait", default=True, show_default=True, 
 @output.json_option
 def scale(app: str, replicas: tuple[str, ...], environment: str | None, wait: bool, as_json: bool) -> None:
     """Set the number of replicas: scale APP web=3."""
-    asked = {service: _count(service, number) for service, number in pairs(replicas, "web=3").items()}
+    asked = counts(replicas)
     session = Session(SERVICE)
     session.put(f"/apps/{quote(app)}/scale", asked, environment=environment)
     if wait:
         title = f"scale {app}: " + ", ".join(f"{service}={number}" for service, number in asked.items())
         with output.Progress(quiet=as_json).step(title) as detail:
-            waiting.until(lambda: _scaled(session, app, environment, asked, detail), title, WAIT_SECONDS)
+            waiting.until(lambda: scaled(session, app, environment, asked, detail), title, WAIT_SECONDS)
     _show_processes(session, app, environment, as_json=as_json)
+
+
+def counts(words: Sequence[str]) -> dict[str, int]:
+    """Return SERVICE=N words as a dict; raises UsageError for one that is none."""
+    return {service: _count(service, number) for service, number in pairs(words, "web=3").items()}
 
 
 def _count(service: str, number: str) -> int:
@@ -50,7 +55,7 @@ def _count(service: str, number: str) -> int:
     return int(number)
 
 
-def _scaled(
+def scaled(
     session: Session, app: str, environment: str | None, asked: dict[str, int], detail: Callable[[str], None]
 ) -> bool | None:
     """Return True when exactly the replicas asked for run; raises with the reason when the change failed."""

@@ -2,49 +2,39 @@
 """`stackyard openstack`: OpenStack's own services deployed as the application `openstack`.
 
 Thin: a cluster, an application, its config and a push, all by the same API as for any other. What is deployed stands
-in `packages/openstack`. Talks HTTP only.
+in `packages/openstack`, or `packages/identity` for Keystone alone. Talks HTTP only.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import os
-import pathlib
-import time
-import urllib.parse
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
-import urllib3
 
 from stackyard.cli import (
     applications,
     clusters,
-    infra,
+    deployments,
+    openstack_checks,
     openstack_clouds,
+    openstack_options,
+    openstack_packages,
     openstack_rotation,
-    openstack_secrets,
     output,
     push,
-    sources,
-    templates,
-    waiting,
-    workflows,
 )
-from stackyard.cli.following import Operation
-from stackyard.cli.session import Session, quote
+from stackyard.cli.openstack_deploying import Deploying, scale
+from stackyard.cli.openstack_packages import APP
+from stackyard.cli.session import Session
 from stackyard.model import errors
 
-APP = "openstack"
-GATEWAY = "api"
-REGION = "RegionOne"
-PACKAGE = pathlib.Path(__file__).resolve().parents[2] / "packages" / "openstack"
-RELEASES = ("2025.1",)
 OPERATOR = "stackyard-admin"
-ANSWER_SECONDS = 120.0
-SERVICE_COLUMNS = ("service", "replica", "state", "node", "release", "started_at", "reason")
+SERVICE_COLUMNS = ("service", "replica", "state", "node", "release", "image", "started_at", "reason")
 
 Json = dict[str, Any]
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @click.group()
@@ -55,116 +45,147 @@ def openstack() -> None:
         os.environ["OS_CLOUD"] = OPERATOR
 
 
-@dataclasses.dataclass(frozen=True)
-class Inputs:
-    """All that a deployment is derived from; `address` is a host name or address, or a whole URL."""
+def _inputs(command: F) -> F:
+    """Add the options that say what a deployment is derived from; what is not given stays as it was."""
+    at, names = openstack_packages.HERE, openstack_packages.NAMES
+    for option in (
+        click.option("--release", type=click.Choice(openstack_packages.RELEASES), help="OpenStack's release."),
+        click.option("--package", type=click.Choice(names), help=f"How much of OpenStack. Default: {names[0]}."),
+        click.option("--cluster", help=f"Cluster to deploy on; made when absent. Default: {APP}."),
+        click.option("--nodes", type=click.IntRange(min=1), help="Nodes of a cluster made now. Default: 1."),
+        click.option("--api-address", "address", help=f"Host that leads to the router. Default: {at}."),
+        _replicas,
+    ):
+        command = option(command)
+    return command
 
-    address: str
-    nodes: int
-    cluster: str
-    release: str
 
-    def url(self, domain: Json) -> str:
-        """Return where users reach the APIs: at the platform's router, unless the address says otherwise."""
-        return self.address.rstrip("/") if "://" in self.address else str(domain["http_url"])
+def _counts(_context: click.Context, _option: click.Parameter, words: tuple[str, ...]) -> dict[str, int] | None:
+    return deployments.counts(words) or None
 
-    @property
-    def host(self) -> str:
-        """Return the host in that URL."""
-        return (urllib.parse.urlsplit(self.address).hostname or "") if "://" in self.address else self.address
+
+_replicas = click.option(
+    "--replicas", multiple=True, metavar="SERVICE=N", callback=_counts, help="Run so many: --replicas keystone=3."
+)
 
 
 @openstack.command()
-@click.option("--api-address", "address", default="127.0.0.1", show_default=True, help="Host that leads to the router.")
-@click.option("--nodes", type=click.IntRange(min=1), default=1, show_default=True, help="Nodes of a cluster made now.")
-@click.option("--cluster", default=APP, show_default=True, help="Cluster to deploy on; made when absent.")
-@click.option("--release", type=click.Choice(RELEASES), default=RELEASES[-1], show_default=True)
+@_inputs
 @output.json_option
-def deploy(as_json: bool, **inputs: Any) -> None:
+def deploy(as_json: bool, **asked: Any) -> None:
     """Deploy the services, or bring them to this package; passwords are made once and kept as secrets."""
-    began = time.monotonic()
-    wanted = Inputs(**inputs)
-    progress = output.Progress(quiet=as_json)
-    cluster_seconds = _ensure_cluster(wanted, quiet=as_json)
-    session = Session(push.SERVICE)
-    app, _ = push.find_or_create(session, APP, wanted.cluster)
-    app = session.get(f"/apps/{app['uuid']}")
-    url = wanted.url(session.put(f"/apps/{APP}/domains/{quote(wanted.host)}", {"service": GATEWAY}))
-    _configure(session, url, progress)
-    _push(session, app, progress)
-    with progress.step(f"answers at {url}"):
-        waiting.until(lambda: _answers(_auth_url(url)), f"an answer of {url}", ANSWER_SECONDS, waiting.CLOSE)
-    seconds = time.monotonic() - began
-    _tell(url, seconds, cluster_seconds, as_json=as_json)
+    deploying = _deploying(as_json=as_json)
+    _tell(deploying.run(deploying.inputs(**asked)), as_json=as_json)
 
 
-def _auth_url(url: str) -> str:
-    return f"{url}/identity/v3"
+@openstack.command()
+@_inputs
+@click.option(
+    "--skip-checks", is_flag=True, help="Also where the services' own checks say that they can't be upgraded."
+)
+@output.json_option
+def upgrade(skip_checks: bool, as_json: bool, **asked: Any) -> None:
+    """Bring the services to this package and to the newest images: check, expand schemas, roll, contract schemas.
+
+    New images are made by `stackyard up` and `stackyard images build`.
+    """
+    deploying = _deploying(as_json=as_json)
+    wanted = deploying.inputs(**asked)
+    if not deploying.config():
+        raise errors.Conflict(f"there is nothing to upgrade yet; run: stackyard {APP} deploy")
+    if not skip_checks:
+        openstack_checks.insist(deploying, wanted)
+    told = deploying.run(wanted, force=True)
+    deploying.follow(told["release"])
+    _tell(told, as_json=as_json)
 
 
-def _ensure_cluster(wanted: Inputs, *, quiet: bool) -> float:
-    """Have the cluster, and wait until it is there; return the seconds that this took."""
-    began = time.monotonic()
-    api = infra.session()
-    try:
-        found = infra.cluster(api, wanted.cluster)
-    except errors.NotFound:
-        template = templates.resolve(api, "swarm")
-        counts = {"master_count": 1, "node_count": wanted.nodes - 1}
-        body = {"name": wanted.cluster, "cluster_template_id": template["uuid"], **counts}
-        found = {"name": wanted.cluster, "status": "CREATE_IN_PROGRESS", **api.post("/clusters", body)}
-    if found["status"] == "CREATE_IN_PROGRESS":
-        Operation(api, found, f"create cluster {wanted.cluster}", quiet=quiet).settle()
-    return time.monotonic() - began
+@openstack.command()
+@_inputs
+@click.option("--services/--no-services", default=True, show_default=True, help="Run the services' own checks, too.")
+@output.json_option
+def check(services: bool, as_json: bool, **asked: Any) -> int:
+    """Show what `deploy` with these options would change, and check what is deployed; changes nothing.
+
+    The exit code is 1 when a check fails.
+    """
+    deploying = _deploying(as_json=as_json)
+    wanted = deploying.inputs(**asked)
+    preview = openstack_checks.preview(deploying, wanted)
+    found = openstack_checks.run(deploying, wanted, services=services)
+    rows = [each.row() for each in found]
+    if as_json:
+        output.print_json({"changes": preview, "checks": rows})
+    else:
+        openstack_checks.tell(preview, wanted)
+        output.print_table(openstack_checks.COLUMNS, rows)
+    return 0 if all(each.good for each in found) else 1
 
 
-def _configure(session: Session, url: str, progress: output.Progress) -> None:
-    """Set what config lacks; the administrator's password, once made, is in clouds.yaml only."""
-    path = f"/apps/{APP}/config"
-    there = session.get(path)
-    names = openstack_secrets.needed(PACKAGE / "compose.yaml")
-    change = openstack_secrets.changes(names, there)
-    if "ADMIN_PASSWORD" not in change and not openstack_clouds.known(_auth_url(url)):
-        change |= openstack_secrets.changes(["ADMIN_PASSWORD"], ())
-    plain = {key: value for key, value in {"API_URL": url, "REGION": REGION}.items() if there.get(key) != value}
-    if change or plain:
-        session.patch(path, {**plain, **change})
-        progress.note(f"config: {len(change)} secrets made, {len(plain)} values set", "✓")
-    if "ADMIN_PASSWORD" in change:
-        openstack_clouds.write(_auth_url(url), change["ADMIN_PASSWORD"]["secret"], REGION)
+@openstack.command()
+@click.option("--set", "sets", multiple=True, metavar="SERVICE/SECTION.OPTION=VALUE", help="Lay an option over a file.")
+@click.option("--unset", "unsets", multiple=True, metavar="SERVICE/SECTION.OPTION", help="Have the package's again.")
+@_replicas
+@click.option("--dry-run", is_flag=True, help="Only show what would change.")
+@deployments.wait_option
+@output.json_option
+def reconfigure(sets: tuple[str, ...], unsets: tuple[str, ...], replicas: dict[str, int] | None, **how: bool) -> None:
+    """Set options of the services, and numbers of replicas: what changes is shown, then rolled out.
 
-
-def _push(session: Session, app: Json, progress: output.Progress) -> None:
-    workflow = sources.begin(session, app, sources.prepare(str(PACKAGE), ""), is_new=False)
-    if workflow.get("unchanged"):
-        progress.note(f"nothing changed; release {workflow['release']} serves", "✓")
+    Secrets don't belong into options: set them by `stackyard config openstack set --secret KEY=-`, and write ${KEY}.
+    """
+    asked = openstack_options.parsed(sets, unsets)
+    if not asked and not replicas:
+        raise click.UsageError(f"name something to change: --set {openstack_options.EXAMPLE}, or --replicas keystone=3")
+    session, as_json = Session(push.SERVICE), how["as_json"]
+    wanted = openstack_options.overlays(session, asked) if asked else {}
+    changes = openstack_options.differences(session, wanted)
+    if how["dry_run"] or not as_json:
+        _tell_changes(changes, as_json=as_json)
+    if how["dry_run"]:
         return
-    workflows.Follower(session, APP, workflow, progress).run()
+    if replicas:
+        scale(session, replicas, output.Progress(quiet=as_json))
+    answer = openstack_options.lay(session, wanted) if changes else None
+    if answer and answer["release"] is not None:
+        title = f"release {answer['release']} of {APP}, with other options"
+        deployments.finish(session, APP, answer, title, wait=how["wait"], as_json=as_json)
+    elif as_json:
+        output.print_json({"app": APP, "release": None, "changes": changes})
 
 
-def _answers(url: str) -> bool | None:
-    try:
-        return urllib3.request("GET", url, timeout=5, retries=False).status == 200 or None
-    except urllib3.exceptions.HTTPError:
-        return None
+def _tell_changes(changes: list[Json], *, as_json: bool) -> None:
+    if as_json:
+        output.print_json({"changes": changes})
+        return
+    for each in changes:
+        node = f" on {each['node']}" if each["node"] else ""
+        click.echo(f"# {each['service']}{node}\n{each['diff']}")
 
 
-def _tell(url: str, seconds: float, cluster_seconds: float, *, as_json: bool) -> None:
-    told = {"url": url, "cloud": openstack_clouds.NAME, "seconds": round(seconds, 1)}
-    told["cluster_seconds"] = round(cluster_seconds, 1)
+def _deploying(*, as_json: bool) -> Deploying:
+    return Deploying(output.Progress(quiet=as_json), quiet=as_json)
+
+
+def _tell(told: Json, *, as_json: bool) -> None:
     if as_json:
         output.print_json(told)
         return
-    click.echo(f"URL: {url}\nCloud: {openstack_clouds.NAME} (openstack --os-cloud {openstack_clouds.NAME} token issue)")
-    click.echo(f"Seconds: {seconds:.1f} ({cluster_seconds:.1f} of them for the cluster)")
+    cloud = told["cloud"]
+    click.echo(f"URL: {told['url']}\nCloud: {cloud} (openstack --os-cloud {cloud} token issue)")
+    click.echo(f"Release: {told['release']}\nSeconds: {told['seconds']} ({told['cluster_seconds']} for the cluster)")
 
 
 @openstack.command()
 @output.json_option
 def status(as_json: bool) -> None:
-    """Show the services' replicas."""
+    """Show the services' replicas, each with the digest of its image: where it is the same, so is all that runs there.
+
+    `stackyard images list` tells what is in an image, `stackyard images compare` what two of them differ in.
+    """
     found = Session(push.SERVICE).get(f"/apps/{APP}/processes")
-    output.show(SERVICE_COLUMNS, found, as_json=as_json, empty="nothing runs yet")
+    rows = found if as_json else [{**each, "image": output.short(each["image"])} for each in found]
+    output.show(SERVICE_COLUMNS, rows, as_json=as_json, empty="nothing runs yet")
 
 
 @openstack.command()

@@ -21,14 +21,14 @@ from oslo_config import cfg
 
 from stackyard import assembly, conf
 from stackyard.drivers.registries.distribution import DistributionRegistry
-from stackyard.local import images, registry
+from stackyard.local import images, recipes, registry
 from stackyard.model import errors
 
 NAMES = (
     *("python", "python-build", "nodejs", "nodejs-build", "static", "run", "go"),
     *("java", "java-build", "ruby", "ruby-build", "php", "php-build"),
     *("buildpack", "buildpack-build"),
-    *("consul", "haproxy", "mariadb", "memcached", "openstack", "rabbitmq"),
+    *("consul", "haproxy", "identity", "mariadb", "memcached", "openstack", "openstack-source", "rabbitmq"),
 )
 
 
@@ -39,7 +39,7 @@ def ensure(options: cfg.ConfigOpts, name: str, on_progress: images.Progress) -> 
     client = _client(options)
     with _alone(pathlib.Path(options.state_dir), name):
         built = images.build(client, [name], on_progress)
-        reference = f"{images.PREFIX}/{name}:{images.LATEST}"
+        reference = f"{recipes.PREFIX}/{name}:{images.LATEST}"
         if registry.publish(client, _registry(client, options), options.registry.port, built[name], reference):
             on_progress(name, "published in the platform's registry")
 
@@ -48,7 +48,7 @@ def refresh(options: cfg.ConfigOpts, on_progress: images.Progress) -> None:
     """Make those stacks anew that are in the registry and whose recipe has changed."""
     there = _registry(_client(options), options)
     for name in NAMES:
-        if there.digest(f"{images.PREFIX}/{name}", images.LATEST):
+        if there.digest(f"{recipes.PREFIX}/{name}", images.LATEST):
             ensure(options, name, on_progress)
 
 

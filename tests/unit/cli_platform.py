@@ -21,6 +21,7 @@ import flask
 import yaml
 from cli_files import files
 from cli_infra import certificates, clusters, nodegroups, templates
+from cli_openstack import previews
 from werkzeug.serving import make_server
 
 STEPS = ("queued", "fetch", "detect", "build", "release", "deploy", "done")
@@ -78,6 +79,7 @@ class Platform:
         self.lines: list[dict[str, str]] = []
         self.asked: dict[str, Any] = {}
         self.page = 100
+        self.member_state = "synced"
         self.tokens: set[str] = set()
         self.seen: list[str] = []
         self.fail_with = ""
@@ -122,6 +124,7 @@ def application(platform: Platform) -> flask.Flask:
         nodegroups,
         certificates,
         files,
+        previews,
     ):
         routes = flask.Blueprint(area.__name__, __name__)
         area(routes, platform)
@@ -294,6 +297,8 @@ def releases(app: flask.Blueprint, platform: Platform) -> None:
 
     @app.get(f"{APPS}/apps/<ident>/config")
     def config(ident: str) -> Any:
+        if find(platform, ident) is None:
+            return fault(404, f"there is no application '{ident}'")
         kept = platform.config[ident]
         secrets = sorted(key for key, value in kept.items() if isinstance(value, dict))
         shown = {key: None if key in secrets else value for key, value in kept.items()}
