@@ -31,7 +31,7 @@ RETRY_SECONDS = 1.0
 CREATED = "create"
 STARTED = "start"
 CHECKED = "checked"
-"""A check over the network came out otherwise than before."""
+"""A check from here came out otherwise than before."""
 NOTHING_KNOWN = ""
 """A stream begins: what happened before is not known."""
 _TOLD = (CREATED, STARTED, "die", "oom", "health_status", "destroy")

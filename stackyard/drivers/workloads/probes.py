@@ -5,7 +5,8 @@ An engine checks first when a whole `interval` has passed (Docker Engine before 
 start). A new release would stand ready and unused for that long. So the check's own command is run in the
 container now and then until it succeeds once; from there on the engine's word counts alone. A service that is to
 listen is not asked before it does: a command takes processor time, which the start that it asks about needs.
-Used by `swarm.py` when it looks; keeps only what has been proved.
+Used by `swarm.py` when it looks. A look only tells what is known; threads ask, each one container, and tell of what
+they have proved through the function that is given.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import dataclasses
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,8 +25,11 @@ from stackyard.drivers.workloads.observe import Container, endpoint_of
 from stackyard.model import errors
 
 PAUSE_SECONDS = 0.1
+LISTEN_SECONDS = 0.02
 WAIT_SECONDS = 1.0
 CONNECT_SECONDS = 0.2
+TRIED_SECONDS = 2.0
+"""So long a container is asked for one look at it; whoever is still interested looks again."""
 AT_ONCE = 8
 KEPT = 4096
 STARTING = "(health: starting)"
@@ -33,52 +37,63 @@ STARTING = "(health: starting)"
 
 @dataclasses.dataclass
 class _Probe:
-    """What is known of one container: its check's command, whether it has succeeded, when to try again."""
+    """What is known of one container: its check's command (None: not asked for yet), whether it has succeeded."""
 
-    command: Sequence[str]
+    command: Sequence[str] | None = None
     proved: bool = False
-    due: float = 0
+    busy: bool = False
 
 
 class Probes:
-    """The checks of this process, by container id."""
+    """The checks of this process, by container id; `changed` is called with an application's id for each proof."""
 
-    def __init__(self) -> None:
+    def __init__(self, changed: Callable[[str], None]) -> None:
+        self._changed = changed
         self._known: dict[str, _Probe] = {}
         self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(AT_ONCE, "probe")
 
-    def prove(self, containers: Sequence[Container]) -> list[Container]:
-        """Return the containers; those that only start by their engine's word but pass their check are `proved`."""
+    def close(self) -> None:
+        """Begin no more checks."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def prove(self, app_id: str, containers: Sequence[Container]) -> list[Container]:
+        """Return the containers; those that only start by their engine's word but have passed their check `proved`."""
+        return [dataclasses.replace(each, proved=self._proved(app_id, each)) for each in containers]
+
+    def _proved(self, app_id: str, container: Container) -> bool:
         # A group's member waits for others, and is used by names only: asking it early would find out nothing sooner.
-        starting = [each for each in containers if STARTING in each.listed["Status"] and spec.GROUP not in each.labels]
-        if not starting:
-            return list(containers)
-        with ThreadPoolExecutor(min(len(starting), AT_ONCE), "probe") as pool:
-            passed = {
-                each.listed["Id"] for each, good in zip(starting, pool.map(self._try, starting), strict=True) if good
-            }
-        return [dataclasses.replace(each, proved=each.listed["Id"] in passed) for each in containers]
+        if STARTING not in container.listed["Status"] or spec.GROUP in container.labels:
+            return False
+        with self._lock:
+            probe = self._probe(container.listed["Id"])
+            if probe.proved or probe.busy:
+                return probe.proved
+            probe.busy = True
+        self._pool.submit(self._try, app_id, container, probe)
+        return False
 
-    def _try(self, container: Container) -> bool:
-        engine = NodeEngine(container.node)
+    def _probe(self, container: str) -> _Probe:
+        while len(self._known) >= KEPT and container not in self._known:
+            del self._known[next(iter(self._known))]
+        return self._known.setdefault(container, _Probe())
+
+    def _try(self, app_id: str, container: Container, probe: _Probe) -> None:
+        engine, ident = NodeEngine(container.node), container.listed["Id"]
+        deadline = time.monotonic() + TRIED_SECONDS
         try:
-            probe = self._probe(engine, container.listed["Id"])
-            if not probe.proved and probe.command and time.monotonic() >= probe.due and _listens(container):
-                probe.proved = _run(engine, container.listed["Id"], probe.command)
-                probe.due = time.monotonic() + PAUSE_SECONDS
+            if probe.command is None:
+                probe.command = _command(engine.get(f"/containers/{ident}/json"))
+            while probe.command and not probe.proved and time.monotonic() < deadline:
+                listens = _listens(container)
+                probe.proved = listens and _run(engine, ident, probe.command)
+                time.sleep(0 if probe.proved else PAUSE_SECONDS if listens else LISTEN_SECONDS)
         except errors.StackyardError:
-            return False  # it is just coming or going; the engine's own checks go on
-        return probe.proved
-
-    def _probe(self, engine: NodeEngine, container: str) -> _Probe:
-        with self._lock:
-            if container in self._known:
-                return self._known[container]
-        probe = _Probe(_command(engine.get(f"/containers/{container}/json")))
-        with self._lock:
-            while len(self._known) >= KEPT:
-                del self._known[next(iter(self._known))]
-            return self._known.setdefault(container, probe)
+            return  # it is just coming or going; the engine's own checks go on
+        finally:
+            probe.busy = False
+        if probe.proved:
+            self._changed(app_id)
 
 
 def _listens(container: Container) -> bool:

@@ -55,11 +55,11 @@ class SwarmWorkloads:
         self._registry = registry
         self._hub = Hub()
         self._reach = Reach()
-        self._probes = Probes()
+        self._probes = Probes(lambda app_id: self._hub.tell(app_id, CHECKED))
         self._checks = Checks(lambda app_id: self._hub.tell(app_id, CHECKED))
         self._glances = Glances(
             self._reach,
-            lambda app_id, found: self._checks.judge(app_id, self._probes.prove(found), FIRST_CHECK_SECONDS),
+            lambda app_id, found: self._checks.judge(app_id, self._probes.prove(app_id, found), FIRST_CHECK_SECONDS),
         )
         self._rolls: dict[str, Roll] = {}
         self._looked = threading.local()
@@ -68,6 +68,7 @@ class SwarmWorkloads:
         """End the event streams; the object is not used afterwards."""
         self._hub.close()
         self._checks.close()
+        self._probes.close()
 
     # --- looking -------------------------------------------------------------------------------
 
@@ -81,7 +82,7 @@ class SwarmWorkloads:
 
         replicas = labelled(f"{spec.APP}={app_id}", spec.SWARM_SERVICE)  # jobs are no runs
         told, containers, down = self._reach.survey(access, ask, lambda engine: listed(engine, replicas))
-        judged = self._checks.judge(app_id, self._probes.prove(flat(containers)))
+        judged = self._checks.judge(app_id, self._probes.prove(app_id, flat(containers)))
         return observe.runs(*told, judged, down, time.time())
 
     def glance(self, access: ClusterAccess, app_id: str, *, usage: bool = False) -> list[RunSeen]:
