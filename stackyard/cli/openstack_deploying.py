@@ -63,17 +63,19 @@ class Deploying:
         cluster_seconds = ensure_cluster(wanted, quiet=self.quiet)
         app, _ = push.find_or_create(self.session, APP, wanted.cluster)
         app = self.session.get(f"/apps/{app['uuid']}")
-        url = wanted.url(self.session.put(f"/apps/{APP}/domains/{quote(wanted.host)}", {"service": GATEWAY}))
-        self._configure(wanted, url)
+        domain = self.session.put(f"/apps/{APP}/domains/{quote(wanted.host)}", {"service": GATEWAY})
+        url = wanted.url(domain)
+        ca = openstack_clouds.authority() if url == domain["url"] and domain["certificate"] == "platform" else None
+        self._configure(wanted, url, ca)
         release = self._push(app, wanted, force=force)
         if wanted.replicas:
             scale(self.session, dict(wanted.replicas), self.progress)
         with self.progress.step(f"answers at {url}"):
-            waiting.until(lambda: _answers(auth_url(url)), f"an answer of {url}", ANSWER_SECONDS, waiting.CLOSE)
+            waiting.until(lambda: _answers(auth_url(url), ca), f"an answer of {url}", ANSWER_SECONDS, waiting.CLOSE)
         told = {"url": url, "cloud": openstack_clouds.NAME, "package": wanted.package, "release": release}
         return {**told, "seconds": round(time.monotonic() - began, 1), "cluster_seconds": round(cluster_seconds, 1)}
 
-    def _configure(self, wanted: Inputs, url: str) -> None:
+    def _configure(self, wanted: Inputs, url: str, ca: str | None) -> None:
         """Set what config lacks; the administrator's password, once made, is in clouds.yaml only."""
         there = self.config()
         known = there if openstack_clouds.known(auth_url(url)) else {**there, "ADMIN_PASSWORD": None}
@@ -85,7 +87,7 @@ class Deploying:
             secrets = sum(isinstance(value, dict) for value in changes.values())
             self.progress.note(f"config: {secrets} secrets made, {len(changes) - secrets} values set", "✓")
         if "ADMIN_PASSWORD" in changes:
-            openstack_clouds.write(auth_url(url), changes["ADMIN_PASSWORD"]["secret"], REGION)
+            openstack_clouds.write(auth_url(url), changes["ADMIN_PASSWORD"]["secret"], REGION, ca)
 
     def _push(self, app: Json, wanted: Inputs, *, force: bool) -> int:
         prepared = sources.prepare(str(wanted.folder), "", force=force)
@@ -138,8 +140,9 @@ def scale(session: Session, asked: dict[str, int], progress: output.Progress) ->
         waiting.until(lambda: deployments.scaled(session, APP, None, asked, detail), title, deployments.WAIT_SECONDS)
 
 
-def _answers(url: str) -> bool | None:
+def _answers(url: str, ca: str | None) -> bool | None:
     try:
-        return urllib3.request("GET", url, timeout=5, retries=False).status == 200 or None
+        asking = urllib3.PoolManager(ca_certs=ca)
+        return asking.request("GET", url, timeout=5, retries=False).status == 200 or None
     except urllib3.exceptions.HTTPError:
         return None
