@@ -255,7 +255,7 @@ def test_a_project_reads_the_platforms_images_and_its_own(image: str, repository
     assert references.in_platform(references.parse(image), "registry:5000", "p1") == repository
 
 
-@pytest.mark.parametrize(("text", "allowed"), [("y\n", 4), ("y" * 500, 4)])
+@pytest.mark.parametrize(("text", "allowed"), [("y\n", 1), ("y" * 500, 1)])
 def test_output_without_end_is_stopped(text: str, allowed: int) -> None:
     output = Output(lambda _: None, limit=100)
     for _ in range(allowed):
@@ -266,9 +266,9 @@ def test_output_without_end_is_stopped(text: str, allowed: int) -> None:
 
 def test_output_is_cleaned_bounded_and_its_end_kept() -> None:
     log: list[str] = []
-    output = Output(log.append, limit=300)
+    output = Output(log.append, limit=700)
     output.write("Step 1/2 : FROM x\n ---> 0123456789ab\n ---> Using cache\nRemoving intermediate container 1\n10%\r")
-    output.write("100%\n\x1b[31mred\x1b[0m\n" + "y" * 300 + "\nthe end")
+    output.write("100%\n\x1b[31mred\x1b[0m\n" + "y" * 700 + "\nthe end")
     output.finish()
-    assert "".join(log) == "Step 1/2 : FROM x\n (cached)\n100%\nred\n… output beyond 300 characters is left out\n"
+    assert "".join(log) == "Step 1/2 : FROM x\n (cached)\n100%\nred\n… output beyond 700 characters is left out\n"
     assert output.tail().splitlines()[-1] == "the end"

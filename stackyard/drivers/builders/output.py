@@ -15,7 +15,7 @@ from stackyard.model.ports import Log
 MAX_CHARACTERS = 10 * 1024 * 1024
 TAIL_LINES = 15
 MEMORY_LINES = 400
-FLOOD = 20
+FLOOD = 5
 """A build that writes this many times what is kept of its output is ended."""
 _LINE_COST = 500
 """Characters that a line counts for at least: the engine keeps each with a time, and writes it by itself."""
