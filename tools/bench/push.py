@@ -2,8 +2,8 @@
 """A push of a changed line until it is served, against `git push` to a hook with `docker build` and `docker run`.
 
 Both sides serve the guest book with the same dependencies already in a layer, under the same load, whose failures are
-counted. The floor has one replica, no check and a gap in service; so ours is measured like that, too, and as it is meant
-to be used: two replicas on two nodes, each checked before the other one goes.
+counted. The floor has one replica, no check and a gap in service; so ours is measured with one replica, too, and as it
+is meant to be used: two on two nodes, checked before the old ones go.
 """
 
 from __future__ import annotations
