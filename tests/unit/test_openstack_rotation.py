@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime
 
 import pytest
+from cli_platform import Platform, Run
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from stackyard.cli import openstack_rotation as rotation
@@ -81,3 +82,31 @@ def test_a_third_key_takes_the_place_of_the_primary_one_where_there_were_two() -
     assert asked["FERNET_KEY_2"] == {"from": "FERNET_KEY_1"}
     assert set(asked) == {"FERNET_KEY_2", "CREDENTIAL_KEY_1", "CREDENTIAL_KEY_2"}
     assert all("secret" in asked[name] for name in ("CREDENTIAL_KEY_1", "CREDENTIAL_KEY_2"))
+
+
+@pytest.fixture
+def deployed(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    monkeypatch.setenv("OS_CLOUD", "stackyard")
+    monkeypatch.setattr("stackyard.cli.openstack.OPERATOR", "stackyard")
+    platform.apps["openstack"] = {"uuid": "u", "name": "openstack", "status": "DEPLOYMENT_COMPLETE", "release": 1}
+    platform.releases["openstack"] = [{"number": 1}]
+    platform.config["openstack"] = {name: {"secret": "x"} for name in [*NAMES, "KEYSTONE_DATABASE_PASSWORD"]}
+    return platform
+
+
+def test_a_rotation_is_one_change_of_config_and_is_waited_for(run: Run, deployed: Platform) -> None:
+    code, out, err = run("openstack", "rotate", "fernet")
+    assert (code, out.splitlines()[0]) == (0, "Release: 2"), err
+    assert deployed.config["openstack"]["FERNET_KEY_2"] == {"from": "FERNET_KEY_0"}
+    assert deployed.config["openstack"]["FERNET_KEY_0"]["secret"] not in out + err
+    code, _, err = run("openstack", "rotate", "fernet")
+    assert (code, "add --force" in err) == (1, True)
+    assert run("openstack", "rotate", "fernet", "--force", "--json")[0] == 0
+    assert run("openstack", "rotate", "passwords", "--service", "keystone")[0] == 0
+    assert len(deployed.config["openstack"]["KEYSTONE_DATABASE_PASSWORD"]["secret"]) == 32
+
+
+def test_what_was_deployed_with_two_keys_has_to_be_deployed_again_first(run: Run, deployed: Platform) -> None:
+    del deployed.config["openstack"]["FERNET_KEY_2"]
+    code, _, err = run("openstack", "rotate", "fernet")
+    assert (code, "run: stackyard openstack deploy" in err) == (1, True)
