@@ -49,7 +49,7 @@ def path(family: Family, route: Route, **names: str) -> str:
     filled = {"template": "t-one", "cluster": "one", "nodegroup": "default-worker", "app": "shop", "workflow": "1"}
     more = {"pack": "python", "project": "id-demo", "resource": "Cluster", "federation": "none", "digest": "0" * 64}
     others = {"environment": "production", "host": "www.example.org", "job": "1", "branch": "main", "group": "db"}
-    others["config"] = "app.conf"
+    others |= {"config": "app.conf", "backup": "1"}
     return family.prefix + route.path.format(**{**filled, **more, **others, **names})
 
 
@@ -78,6 +78,7 @@ def body_of(route: Route) -> Any:
         "/v1/apps/{app}/config": {"A": "b"},
         "/v1/apps/{app}": {"description": "x"},
         "/v1/apps/{app}/jobs": {"command": ["true"]},
+        "/v1/apps/{app}/backups": {"service": "web"},
         "/v1/apps/{app}/environments": {"name": "staging"},
         "/v1/apps/{app}/files/{config}": {"content": "x"},
         "/v1/apps/{app}/files/{config}/diff": {"content": "x"},
@@ -167,7 +168,18 @@ def test_no_body_makes_a_server_error(full: World, case: tuple[Family, Route], d
 @pytest.mark.parametrize("ident", ["a" * 300, "%00", "%F0%9F%92%A9", "..", "-1", "1" * 40, "%27%20OR%201=1"])
 def test_no_name_makes_a_server_error(shared: World, case: tuple[Family, Route], ident: str) -> None:
     family, route = case
-    parts = ("template", "cluster", "nodegroup", "app", "workflow", "federation", "environment", "job", "config")
+    parts = (
+        "template",
+        "cluster",
+        "nodegroup",
+        "app",
+        "workflow",
+        "federation",
+        "environment",
+        "job",
+        "config",
+        "backup",
+    )
     names = dict.fromkeys(parts, ident)
     answer = shared.call(route.method, path(family, route, **names), body_of(route), **LATEST)
     assert answer.status_code in (400, 404, 405)
