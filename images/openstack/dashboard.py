@@ -14,6 +14,8 @@ STATIC_ROOT = "/var/lib/openstack-dashboard/static/"
 COMPRESS_OFFLINE = True
 # Good for the making of the image only.
 SECRET_KEY = secrets.token_urlsafe(48)
+# Until a cloud's own settings name a cache that all replicas share.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 # Which names lead here is decided by the proxy in front; checks come by address.
 ALLOWED_HOSTS = ["*"]
 LOGGING = {
