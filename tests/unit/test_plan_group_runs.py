@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import dataclasses
 
-from stackyard.model.applications import Deployment, HealthCheck, Mount, Service
+from stackyard.model.applications import Deployment, HealthCheck, Mount, Service, Stage
 from stackyard.model.groups import Formation, Group, GroupState, MemberSeen
+from stackyard.model.jobs import Job
 from stackyard.model.plan import Action, Wait, groups
 from stackyard.model.plan import deployments as steps
 from stackyard.model.plan.members import READY, expanded, members_of, node_for
+from stackyard.model.plan.stages import ReleaseStage, StartStage
 from stackyard.model.ports import Replica, Run, RunSeen
 
 NAMES = ("db-1", "db-2", "db-3")
@@ -114,3 +116,35 @@ def test_a_new_release_whose_member_keeps_stopping_fails_with_the_others_left_al
     planned = plan(of, new, broken, *map(seen, old[1:]), db_2=SYNCED, db_3=SYNCED)[0]
     assert isinstance(planned, steps.Fail)
     assert "db-1 keeps stopping" in planned.reason
+
+
+def test_what_depends_on_a_group_waits_for_its_first_member_and_not_for_all() -> None:
+    web = Run("web-r1", "app", 1, Service("web", image="i", depends_on=("db",)), 1, {}, "w1")
+    wanted, of = (*runs(1), web), deployment(serving=0)
+    forming = [seen(run, "starting") for run in wanted[:3]]
+    said = {"db_1": SYNCED, "db_2": MemberSeen("b", "preparing"), "db_3": MemberSeen("c", "preparing")}
+    assert isinstance(plan(of, wanted, *forming, **said)[0], Wait)
+    serving = [seen(wanted[0]), *forming[1:]]
+    assert plan(of, wanted, *serving, **said) == [steps.StartRun(web)]
+    web_seen = dataclasses.replace(seen(web), group="")
+    left = plan(of, wanted, *serving, web_seen, **said)
+    assert isinstance(left[0], Wait), "the release serves only once all members do"
+    assert "db-2" in left[0].reason
+
+
+def test_a_stage_that_needs_a_group_begins_with_its_first_member_while_the_others_join() -> None:
+    wanted, of = runs(1), deployment(serving=0, groups={})
+    stage = ReleaseStage("schema", frozenset({"db"}), Stage.INIT)
+    joining = [seen(run, "starting") for run in wanted]
+
+    def staged(*there: RunSeen, **jobs: Job) -> list[Action]:
+        wish = steps.Wish(wanted, groups={"db": Group()}, stages=(stage,))
+        said = {"db": {"db-1": SYNCED, "db-2": MemberSeen("b", "started"), "db-3": MemberSeen("c", "started")}}
+        look = steps.Seen(there, nodes=NODES, kept=frozenset(NODES), now=1e9, members=said, stages=jobs)
+        return steps.plan_deployment(of, wish, look)
+
+    formed = staged(*joining)
+    assert isinstance(formed[0], groups.Form), "what has to be noted of the group comes first"
+    of = dataclasses.replace(of, groups={"db": GroupState(Formation.FORMED, 1, "db-1", "a", members=("db-1",))})
+    assert isinstance(staged(*joining)[0], Wait)
+    assert staged(seen(wanted[0]), *joining[1:]) == [StartStage("schema", Stage.INIT)]

@@ -231,12 +231,27 @@ def _plan_stages(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]
     """Let each stage end before anything new starts, but for what it needs itself."""
     for stage in wish.stages:
         first = tuple(run for run in wish.runs if run.service.origin in stage.needs)
-        left = _plan_runs(deployment, dataclasses.replace(wish, runs=first), seen) or plan_stage(
-            stage, seen.stages.get(stage.service), done_before=stage.service in deployment.initialised
-        )
+        left = _plan_runs(deployment, dataclasses.replace(wish, runs=first), seen)
+        if left and not (isinstance(left[0], Wait) and _all_serve(first, seen)):
+            return left
+        left = plan_stage(stage, seen.stages.get(stage.service), done_before=stage.service in deployment.initialised)
         if left:
             return left
     return []
+
+
+def _all_serve(runs: Sequence[Run], seen: Seen) -> bool:
+    """Tell whether all of these can be used: every service, and every group as soon as one member serves."""
+    by_name = {run.name: run for run in seen.runs}
+    lacking = {
+        run.service.origin for run in runs if run.name not in by_name or len(ready(by_name[run.name])) < run.replicas
+    }
+    return all(_group_serves(name, seen) for name in lacking)
+
+
+def _group_serves(name: str, seen: Seen) -> bool:
+    """Tell whether a group can be used: the other members join it by themselves. No service that is none can."""
+    return bool(name) and any(run.group == name and ready(run) for run in seen.runs)
 
 
 def _plan_after(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
@@ -249,7 +264,10 @@ def _plan_after(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
 
 
 def _plan_runs(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
-    """Bring every wanted run to its replicas: each once what it depends on is ready, and beside the others."""
+    """Bring every wanted run to its replicas: each once what it depends on is ready, and beside the others.
+
+    Of a group that a service depends on, one member that serves is enough.
+    """
     by_name = {run.name: run for run in seen.runs}
     waits: list[Wait] = []
     lacking: set[str] = set()
@@ -261,6 +279,8 @@ def _plan_runs(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
             if not isinstance(left[0], Wait):
                 return left
             waits.append(left[0])
+            if _group_serves(run.service.group_name, seen):
+                continue
         lacking.add(run.service.origin)
     return [min(waits, key=lambda wait: wait.seconds)] if waits else []
 
