@@ -109,7 +109,7 @@ def _container(client: docker.DockerClient, image: str) -> Iterator[docker.model
     try:
         yield made
     finally:
-        made.remove(force=True)
+        made.remove(v=True, force=True)
 
 
 def _file(container: docker.models.containers.Container, path: str) -> str:

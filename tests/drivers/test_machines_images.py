@@ -16,7 +16,7 @@ import docker
 import docker.errors
 import pytest
 
-from stackyard.local import images
+from stackyard.local import contents, images
 from stackyard.model import errors
 
 pytestmark = pytest.mark.engine
@@ -49,6 +49,20 @@ class Recipe:
 
     def write(self, run: str) -> None:
         (self.folder / self.name / "Dockerfile").write_text(f"FROM stackyard/base\nRUN {run}\n")
+
+    def in_stages(self, run: str) -> str:
+        """Build with an early stage that gets the host's settings."""
+        text = (
+            f"FROM stackyard/base AS build\nLABEL {images.PASSING_LABEL}={self.name}\nCOPY host/ /host/\nRUN {run}\n"
+            "FROM stackyard/base\nCOPY --from=build /made /made\n"
+        )
+        (self.folder / self.name / "Dockerfile").write_text(text)
+        return images.build(self.client, [self.name], lambda *line: self.lines.append(line), self.folder)[self.name]
+
+    def passing(self) -> list[str]:
+        """Return ids of what is left of early stages, intermediate images too."""
+        filters = {"label": f"{images.PASSING_LABEL}={self.name}"}
+        return [each["Id"] for each in self.client.api.images(all=True, filters=filters)]
 
     def tags(self) -> list[str]:
         found = self.client.images.list(f"stackyard/{self.name}")
@@ -108,3 +122,28 @@ def test_killed_build_leaves_no_image_and_can_be_repeated(recipe: Recipe) -> Non
     assert recipe.tags() == []
     reference = recipe.build("touch /begun; sleep 4")
     assert reference in recipe.tags()
+
+
+def test_nothing_is_left_of_a_stage_that_knew_the_hosts_settings(recipe: Recipe) -> None:
+    with pytest.raises(errors.Unavailable, match="returned a non-zero code: 3"):
+        recipe.in_stages("test -s /host/exports.sh && . /host/exports.sh && test -s $PIP_CONFIG_FILE && exit 3")
+    assert recipe.passing() == []
+    reference = recipe.in_stages("cp /host/exports.sh /made")
+    assert recipe.passing() == []
+    found = recipe.client.containers.run(reference, ["sh", "-c", "ls -d /host /made; true"], remove=True, stderr=True)
+    assert b"/made" in found
+    assert b"'/host': No such file" in found
+
+
+def test_packages_are_read_from_an_image_that_does_not_run(recipe: Recipe, tmp_path: pathlib.Path) -> None:
+    reference = recipe.build("mkdir /venv && echo keystone==27.1.0 > /venv/packages.txt")
+    digest = images.find(recipe.client, recipe.name)
+    assert digest == recipe.client.images.get(reference).id == images.find(recipe.client, reference)
+    found = contents.packages(recipe.client, digest, tmp_path)
+    assert found["pypi:keystone"] == "27.1.0"
+    assert {"tini", "ca-certificates", "libc6"} <= found.keys()
+    assert recipe.client.containers.list(all=True, filters={"ancestor": reference}) == []
+    recipe.client.images.remove(reference, force=True)
+    assert contents.packages(recipe.client, digest, tmp_path) == found
+    with pytest.raises(errors.NotFound, match="no image"):
+        contents.packages(recipe.client, "sha256:" + "0" * 64, tmp_path)
