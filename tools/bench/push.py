@@ -243,3 +243,5 @@ class Floor:
             ["docker", "rmi", "-f", "sybench-floor-app", "sybench-floor-deps"], capture_output=True, check=False
         )
         subprocess.run(["docker", "network", "rm", "sybench-floor-app"], capture_output=True, check=False)
+        for folder in (self.source, self.bare):
+            shutil.rmtree(folder, ignore_errors=True)
