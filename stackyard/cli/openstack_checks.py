@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from stackyard.cli import archive, checks, infra, output, waiting
-from stackyard.cli.openstack_deploying import Deploying
+from stackyard.cli.openstack_deploying import Deploying, shared
 from stackyard.cli.openstack_packages import APP, URL_KEY, Inputs
 from stackyard.cli.session import Session, quote
 from stackyard.model import errors
@@ -85,7 +85,8 @@ def _groups(session: Session) -> Iterator[Found]:
     for group in session.get(f"/apps/{APP}/groups"):
         lacking = [each["name"] for each in group["members"] if each["state"] != "synced"]
         cure = f"{', '.join(lacking)} not synced: {group['reason'] or 'they join by themselves; look again soon'}"
-        yield Found(f"group {group['name']}", not lacking, cure if lacking else "all members are synced")
+        well = "; ".join(words for words in ("all members are synced", shared(group)) if words)
+        yield Found(f"group {group['name']}", not lacking, cure if lacking else well)
 
 
 def _replicas(session: Session) -> Iterator[Found]:

@@ -72,6 +72,9 @@ class Deploying:
             scale(self.session, dict(wanted.replicas), self.progress)
         with self.progress.step(f"answers at {url}"):
             waiting.until(lambda: _answers(auth_url(url), ca), f"an answer of {url}", ANSWER_SECONDS, waiting.CLOSE)
+        for group in self.session.get(f"/apps/{APP}/groups"):
+            if shared(group):
+                self.progress.note(shared(group))
         told = {"url": url, "cloud": openstack_clouds.NAME, "package": wanted.package, "release": release}
         return {**told, "seconds": round(time.monotonic() - began, 1), "cluster_seconds": round(cluster_seconds, 1)}
 
@@ -125,6 +128,16 @@ def ensure_cluster(wanted: Inputs, *, quiet: bool) -> float:
     if found["status"] == "CREATE_IN_PROGRESS":
         Operation(api, found, f"create cluster {wanted.cluster}", quiet=quiet).settle()
     return time.monotonic() - began
+
+
+def shared(group: Json) -> str:
+    """Return what it means that members of a group are on one node, nothing where each has a node to itself."""
+    nodes = [each["node"] for each in group["members"] if each["node"]]
+    most = max((nodes.count(node) for node in set(nodes)), default=0)
+    if most < 2:
+        return ""
+    borne = "is borne" if 2 * (len(nodes) - most) > len(nodes) else "stops it"
+    return f"{most} of {len(nodes)} members of {group['name']} share a node: the loss of that node {borne}; add nodes"
 
 
 def auth_url(url: str) -> str:

@@ -27,5 +27,5 @@ def previews(app: flask.Blueprint, platform: Any) -> None:
 
     @app.get("/application-deployment/v1/apps/<ident>/groups")
     def groups(ident: str) -> Any:
-        members = [{"name": f"database-{number}", "state": platform.member_state} for number in (1, 2, 3)]
+        members = [{"name": f"database-{number}", "state": platform.member_state, "node": "n1"} for number in (1, 2, 3)]
         return [{"name": "database", "state": "formed", "reason": None, "members": members}]

@@ -9,7 +9,7 @@ import click
 import pytest
 from cli_platform import Platform, Run
 
-from stackyard.cli import openstack_options, openstack_packages
+from stackyard.cli import openstack_deploying, openstack_options, openstack_packages
 
 APP = "/application-deployment/v1/apps/openstack"
 
@@ -85,6 +85,7 @@ def test_a_check_shows_what_would_change_and_ends_with_1_when_one_fails(run: Run
         "scale keystone: 1 → 3",
         "stages: pre_upgrade expand → post_upgrade contract",
         "+debug = true",
+        "3 of 3 members of database share a node: the loss of that node stops it",
     ):
         assert words in out
     assert deployed.asked["scale"] == {"keystone": 3}
@@ -95,6 +96,15 @@ def test_a_check_shows_what_would_change_and_ends_with_1_when_one_fails(run: Run
     assert "database-1" in failed[0]["why"]
     code, _, said = run("openstack", "upgrade")
     assert (code, "group database" in said, "--skip-checks" in said) == (1, True, True)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "words"), [("abc", ""), ("aab", "stops it"), ("aabcd", "is borne"), ("aaa", "3 of 3 members")]
+)
+def test_members_that_share_a_node_are_explained(nodes: str, words: str) -> None:
+    said = openstack_deploying.shared({"name": "database", "members": [{"node": node} for node in nodes]})
+    assert words in said
+    assert bool(said) == bool(words)
 
 
 def test_nothing_to_upgrade_is_told_with_its_cure(
