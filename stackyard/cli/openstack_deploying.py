@@ -137,7 +137,8 @@ def shared(group: Json) -> str:
     if most < 2:
         return ""
     borne = "is borne" if 2 * (len(nodes) - most) > len(nodes) else "stops it"
-    return f"{most} of {len(nodes)} members of {group['name']} share a node: the loss of that node {borne}; add nodes"
+    said = f"{most} of {len(nodes)} members of {group['name']} share a node: the loss of that node {borne}"
+    return f"{said} (on {len(nodes)} nodes, each has its own)"
 
 
 def auth_url(url: str) -> str:
