@@ -20,7 +20,7 @@ SECONDS = 21600.0
 BUSY = ("CREATING", "VERIFYING", "RESTORING")
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
-no_wait_option = click.option("--no-wait", is_flag=True, help="Return at once; 'stackyard backup show' tells more.")
+wait_option = click.option("--wait/--no-wait", default=True, help="Wait until it is over. Default: yes.")
 
 
 @click.group()
@@ -31,14 +31,13 @@ def backup() -> None:
 @backup.command()
 @click.argument("app")
 @click.option("--service", help="Only this one; by default each that says how it is backed up.")
-@no_wait_option
+@wait_option
 @output.env_option
 @output.json_option
-def create(app: str, service: str | None, no_wait: bool, environment: str | None, as_json: bool) -> int:
+def create(app: str, service: str | None, wait: bool, environment: str | None, as_json: bool) -> int:
     """Make a backup of a service, or of each that says how it is backed up."""
-    session = Session(SERVICE)
-    made = session.post(_path(app), {"service": service}, environment=environment)
-    return _settled(session, app, made, "backup", no_wait=no_wait, as_json=as_json)
+    made = make(Session(SERVICE), app, service, environment, wait=wait, quiet=as_json)
+    return tell(made, as_json=as_json)
 
 
 @backup.command("list")
@@ -47,8 +46,7 @@ def create(app: str, service: str | None, no_wait: bool, environment: str | None
 @output.json_option
 def list_backups(app: str, environment: str | None, as_json: bool) -> None:
     """List an application's backups, newest first."""
-    found = Session(SERVICE).get(_path(app), environment=environment)
-    _show(found, as_json=as_json)
+    tell(Session(SERVICE).get(_path(app), environment=environment), as_json=as_json)
 
 
 @backup.command()
@@ -57,40 +55,37 @@ def list_backups(app: str, environment: str | None, as_json: bool) -> None:
 @output.json_option
 def show(app: str, number: str, as_json: bool) -> None:
     """Show a backup."""
-    output.fields(Session(SERVICE).get(_path(app, number)), as_json=as_json)
+    output.fields(find(Session(SERVICE), app, number), as_json=as_json)
 
 
 @backup.command()
 @click.argument("app")
 @click.argument("number")
-@no_wait_option
+@wait_option
 @output.json_option
-def verify(app: str, number: str, no_wait: bool, as_json: bool) -> int:
+def verify(app: str, number: str, wait: bool, as_json: bool) -> int:
     """Restore a backup into a throw-away container of the same image, and run the service's check there."""
-    session = Session(SERVICE)
-    asked = session.post(f"{_path(app, number)}/verify", {})
-    return _settled(session, app, [asked], "verify", no_wait=no_wait, as_json=as_json)
+    return tell([ask(Session(SERVICE), app, number, "verify", wait=wait, quiet=as_json)], as_json=as_json)
 
 
 @backup.command()
 @click.argument("app")
 @click.argument("number")
 @click.option("--yes", is_flag=True, help="Do not ask, even on a terminal.")
-@no_wait_option
+@wait_option
 @output.json_option
-def restore(app: str, number: str, yes: bool, no_wait: bool, as_json: bool) -> int:
+def restore(app: str, number: str, yes: bool, wait: bool, as_json: bool) -> int:
     """Give a service what a backup holds. What it holds now and the backup does not is lost.
 
     A dump goes into the running service. For volumes the service stops; what they held is kept beside them.
     """
     session = Session(SERVICE)
-    found = session.get(_path(app, number))
+    found = find(session, app, number)
     output.confirm(
         f"Restore {found['service']} of {app} ({found['environment']}) as it was at {found['created_at'][:19]} UTC?",
         yes=yes,
     )
-    asked = session.post(f"{_path(app, number)}/restore", {})
-    return _settled(session, app, [asked], "restore", no_wait=no_wait, as_json=as_json)
+    return tell([ask(session, app, number, "restore", wait=wait, quiet=as_json)], as_json=as_json)
 
 
 @backup.command()
@@ -105,8 +100,35 @@ def delete(app: str, number: str, yes: bool) -> None:
     waiting.until(lambda: _gone(session, path), f"deleting backup {number}", SECONDS, waiting.CLOSE)
 
 
+def make(
+    session: Session,
+    app: str,
+    service: str | None = None,
+    environment: str | None = None,
+    *,
+    wait: bool = True,
+    quiet: bool,
+) -> list[Json]:
+    """Have backups made; return them as they are once that is over."""
+    made = session.post(_path(app), {"service": service}, environment=environment)
+    return _settled(session, app, made, f"back up {app}", quiet=quiet) if wait else made
+
+
+def ask(session: Session, app: str, number: str, word: str, *, wait: bool = True, quiet: bool) -> Json:
+    """Have a backup verified or restored (`word`); return it as it is once that is over."""
+    asked: Json = session.post(f"{_path(app, number)}/{word}", {})
+    title = f"{word} backup {asked['number']} of {app}"
+    return _settled(session, app, [asked], title, quiet=quiet)[0] if wait else asked
+
+
+def find(session: Session, app: str, number: str) -> Json:
+    """Return a backup."""
+    found: Json = session.get(_path(app, number))
+    return found
+
+
 def newest(session: Session, app: str, environment: str | None = None) -> list[Json]:
-    """Return the newest backup of each service that can be restored."""
+    """Return the newest good backup of each service."""
     found: dict[str, Json] = {}
     for each in session.get(_path(app), environment=environment):
         if each["sha256"] and not each["flaw"] and each["status"] in ("AVAILABLE", "ERROR"):
@@ -114,19 +136,23 @@ def newest(session: Session, app: str, environment: str | None = None) -> list[J
     return list(found.values())
 
 
+def tell(found: list[Json], *, as_json: bool) -> int:
+    """Print backups; return the exit code: 1 where one has failed."""
+    rows = found if as_json else [_row(each) for each in found]
+    output.show(COLUMNS, rows, as_json=as_json, empty="no backups yet; 'stackyard backup create' makes one")
+    return 1 if any(each["status"] == "ERROR" for each in found) else 0
+
+
 def _path(app: str, number: str = "") -> str:
     path = f"/apps/{quote(app)}/backups"
     return f"{path}/{quote(number)}" if number else path
 
 
-def _settled(session: Session, app: str, asked: list[Json], word: str, *, no_wait: bool, as_json: bool) -> int:
-    """Wait until what was asked is done; return the exit code."""
-    if not no_wait:
-        paths = [_path(app, each["uuid"]) for each in asked]
-        with output.Progress(quiet=as_json).step(f"{word} {app}") as detail:
-            asked = waiting.until(lambda: _looked(session, paths, detail), f"{word} {app}", SECONDS, waiting.CLOSE)
-    _show(asked, as_json=as_json)
-    return 1 if any(each["status"] == "ERROR" for each in asked) else 0
+def _settled(session: Session, app: str, asked: list[Json], title: str, *, quiet: bool) -> list[Json]:
+    """Wait until what was asked of backups is done; return them as they are then."""
+    paths = [_path(app, each["uuid"]) for each in asked]
+    with output.Progress(quiet=quiet).step(title) as detail:
+        return waiting.until(lambda: _looked(session, paths, detail), title, SECONDS, waiting.CLOSE)
 
 
 def _looked(session: Session, paths: list[str], detail: Callable[[str], None]) -> list[Json] | None:
@@ -144,11 +170,6 @@ def _gone(session: Session, path: str) -> bool | None:
     except errors.NotFound:
         return True
     return None
-
-
-def _show(found: list[Json], *, as_json: bool) -> None:
-    rows = found if as_json else [_row(each) for each in found]
-    output.show(COLUMNS, rows, as_json=as_json, empty="no backups yet; 'stackyard backup create' makes one")
 
 
 def _row(found: Json) -> Json:

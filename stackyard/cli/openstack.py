@@ -17,6 +17,7 @@ from stackyard.cli import (
     applications,
     clusters,
     deployments,
+    openstack_backups,
     openstack_checks,
     openstack_clouds,
     openstack_options,
@@ -186,6 +187,10 @@ def status(as_json: bool) -> None:
     found = Session(push.SERVICE).get(f"/apps/{APP}/processes")
     rows = found if as_json else [{**each, "image": output.short(each["image"])} for each in found]
     output.show(SERVICE_COLUMNS, rows, as_json=as_json, empty="nothing runs yet")
+
+
+openstack.add_command(openstack_backups.backup)
+openstack.add_command(openstack_backups.restore)
 
 
 @openstack.command()
