@@ -24,9 +24,8 @@ DUMPS = BackupRule(command=("dump",), restore=("load",), check=("check",))
 
 def backup(form: Form = Form.DUMP, **fields: object) -> Backup:
     kept: dict[str, object] = {"number": 1, "created_at": BEGAN, **fields}
-    return Backup(
-        project_id="p", name="db", app_id="a", environment="production", service="db", form=form, release=1, **kept
-    )  # type: ignore[arg-type]
+    told = {"project_id": "p", "name": "db", "app_id": "a", "environment": "production", "service": "db"}
+    return Backup(form=form, release=1, **told, **kept)  # type: ignore[arg-type]
 
 
 def made(form: Form = Form.DUMP, **fields: object) -> Backup:
