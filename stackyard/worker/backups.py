@@ -114,15 +114,17 @@ class Backups(Passive):
         """Let the scheduled ones that are too many go."""
         if record.phase is not Phase.CREATING or record.cause is not Cause.SCHEDULE:
             return Change(record)
-        keep = seen.rule.keep if seen.rule else BackupRule().keep
+        keep = self._keep(record)
         return Change(record, also=lambda tx: _forget_surplus(tx, record, keep))
 
     def failed(self, record: Backup, reason: str) -> Change[Backup]:
         """Tell the environment of a scheduled one that failed; too many of those go as well."""
         if record.phase is not Phase.CREATING or record.cause is not Cause.SCHEDULE:
             return Change(record)
+        keep = self._keep(record)
 
         def also(tx: Transaction) -> None:
+            _forget_surplus(tx, record, keep)
             deployment = tx.deployments.of(record.app_id, record.environment)
             if deployment:
                 told = f"{record.name} (backup {record.number}) failed: {reason.partition(chr(10))[0]}"
@@ -174,6 +176,10 @@ class Backups(Passive):
         if holder in ready or record.wish is not Wish.VERIFY:
             return holder if holder in ready else ""
         return ready[record.number % len(ready)] if ready else ""
+
+    def _keep(self, record: Backup) -> int:
+        service = self._around(record).service
+        return (service.backup if service and service.backup else BackupRule()).keep
 
     def _at(self, record: Backup) -> Place:
         """Return where the work is done; raises GiveUp where nothing can be done with the service."""

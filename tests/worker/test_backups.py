@@ -395,6 +395,16 @@ def test_schedules_and_what_is_kept(bench: Bench) -> None:
     assert all(each.good for each in bench.all())
 
 
+def test_failures_do_not_pile_up(bench: Bench) -> None:
+    began = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=10)
+    bench.world.fails["dump"] = "no"
+    for count in range(4):
+        bench.cron.look(began + datetime.timedelta(minutes=5 * count))
+        for each in bench.all():
+            bench.work_or_gone(each.id)
+    assert [each.number for each in bench.all()] == [4, 3]
+
+
 def test_one_that_comes_too_soon_is_skipped(bench: Bench) -> None:
     bench.intents.create(CALLER, bench.app.id, "db")
     bench.cron.look(datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=10))
