@@ -142,3 +142,12 @@ def test_the_more_particular_file_wins_and_a_rollback_brings_the_one_before(
     assert expiration() == "expiration = 7100"
     operator(shell, "rollback", APP)
     assert expiration() == "expiration = 7200"
+
+
+def test_it_is_moved_to_https_at_its_address(shell: Shell, url: str) -> None:
+    [domain] = json.loads(operator(shell, "domains", APP, "--json"))
+    told = shell.json("openstack", "deploy", "--api-address", domain["url"], timeout=600)
+    assert (told["url"], told["package"]) == (domain["url"], "identity")
+    assert client(shell, "token", "issue")["id"]
+    [public] = client(shell, "endpoint", "list", "--interface", "public")
+    assert public["URL"] == f"{domain['url']}/identity"
