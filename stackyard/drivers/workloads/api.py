@@ -54,6 +54,14 @@ class NodeEngine:
         answer = self._call("POST", path, params=params, json=body, headers=headers, timeout=limits)
         return answer.json() if answer.content else None
 
+    def exec(self, container: str, command: Sequence[str], **options: object) -> str:
+        """Make ready to run a command in a running container, with options of ContainerExec; return its path.
+
+        Raises NotFound, Conflict where the container does not run.
+        """
+        made = self.post(f"/containers/{container}/exec", {"Cmd": list(command), **options})
+        return f"/exec/{made['Id']}"
+
     def collect(self, path: str, body: object, seconds: float) -> bytes:
         """Return all that a POST answers, as the engine frames it; raises NotFound, Conflict."""
         return self._call("POST", path, json=body, timeout=(CONNECT_SECONDS, seconds)).content

@@ -12,15 +12,14 @@ import json
 import select
 import socket
 import ssl
-import struct
 import threading
 from collections.abc import Callable, Mapping
 
 from stackyard.drivers.engines.connection import PORT, connect
 from stackyard.drivers.workloads.api import CONNECT_SECONDS, NodeEngine
+from stackyard.drivers.workloads.frames import HEADER, STDERR, STDOUT
 from stackyard.model import errors
 
-HEADER = struct.Struct(">BxxxL")
 LONGEST_HEAD = 65536
 PIECE = 65536
 
@@ -61,7 +60,7 @@ class EngineStream:
             self._kind, self._left = HEADER.unpack(head)
         data = self._connection.read(min(self._left, PIECE))
         self._left -= len(data)
-        return (2 if self._kind == 2 else 1, data) if data else None
+        return (STDERR if self._kind == STDERR else STDOUT, data) if data else None
 
     def write(self, data: bytes) -> None:
         """Send input; what ended meanwhile takes none."""

@@ -121,16 +121,15 @@ class SwarmJobs:
 
 def begun(engine: NodeEngine, container_id: str, command: Sequence[str], *, terminal: bool = False) -> Stream:
     """Begin a command in a running container; return its stream."""
-    asked = {"AttachStdin": True, "AttachStdout": True, "AttachStderr": True, "Tty": terminal, "Cmd": list(command)}
-    container, mark = f"/containers/{container_id}", f"{MARK}={secrets.token_hex(16)}"
-    made = engine.post(f"{container}/exec", asked | {"Env": [mark, *([f"TERM={TERM}"] if terminal else [])]})
-    path = f"/exec/{made['Id']}"
+    mark = f"{MARK}={secrets.token_hex(16)}"
+    streams = {"AttachStdin": True, "AttachStdout": True, "AttachStderr": True, "Tty": terminal}
+    path = engine.exec(container_id, command, **streams, Env=[mark, *([f"TERM={TERM}"] if terminal else [])])
     return EngineStream(
         upgrade(engine, f"{path}/start", {"Detach": False, "Tty": terminal}),
         terminal=terminal,
         resized=lambda rows, columns: engine.post(f"{path}/resize", h=rows, w=columns),
         ended=lambda: _exec_result(engine, path),
-        abandoned=lambda: _end_exec(engine, container, path, mark),
+        abandoned=lambda: _end_exec(engine, container_id, path, mark),
     )
 
 
@@ -252,8 +251,8 @@ def _end_exec(engine: NodeEngine, container: str, path: str, mark: str) -> None:
     It is known by its environment, which only processes of the same user can see.
     """
     if engine.get(f"{path}/json")["Running"]:
-        made = engine.post(f"{container}/exec", {"Cmd": ["/bin/sh", "-c", END, "sh", mark]})
-        engine.post(f"/exec/{made['Id']}/start", {"Detach": True, "Tty": False})
+        ending = engine.exec(container, ["/bin/sh", "-c", END, "sh", mark])
+        engine.post(f"{ending}/start", {"Detach": True, "Tty": False})
 
 
 def _exec_result(engine: NodeEngine, path: str) -> tuple[int, str]:

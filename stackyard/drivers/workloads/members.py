@@ -12,6 +12,7 @@ from typing import Any
 
 from stackyard.drivers.workloads import spec
 from stackyard.drivers.workloads.api import NodeEngine, labelled
+from stackyard.drivers.workloads.frames import unframed
 from stackyard.model import errors
 from stackyard.model.groups import Grant, MemberSeen, Position
 from stackyard.model.ports import ClusterAccess, Replica
@@ -65,17 +66,7 @@ def _run(access: ClusterAccess, replica: Replica, command: Sequence[str]) -> tup
     found = engine.get("/containers/json", filters=labelled(f"{spec.SWARM_TASK}={replica.id}"))
     if not found:
         raise errors.NotFound(f"{replica.service} does not run")
-    asked = {"AttachStdout": True, "AttachStderr": False, "Tty": False, "Cmd": list(command)}
-    made = engine.post(f"/containers/{found[0]['Id']}/exec", asked)["Id"]
-    output = engine.collect(f"/exec/{made}/start", {"Detach": False, "Tty": False}, SECONDS)[:LONGEST]
-    code = engine.get(f"/exec/{made}/json")["ExitCode"]
+    path = engine.exec(found[0]["Id"], command, AttachStdout=True)
+    output = engine.collect(f"{path}/start", {"Detach": False, "Tty": False}, SECONDS)[:LONGEST]
+    code = engine.get(f"{path}/json")["ExitCode"]
     return -1 if code is None else int(code), unframed(output)
-
-
-def unframed(stream: bytes) -> bytes:
-    """Return the content of the engine's multiplexed stream: frames of 8 bytes (kind, 0, 0, 0, length) and content."""
-    found = b""
-    while len(stream) >= 8:
-        end = 8 + int.from_bytes(stream[4:8], "big")
-        found, stream = found + stream[8:end], stream[end:]
-    return found

@@ -120,11 +120,11 @@ def _command(details: Mapping[str, Any]) -> Sequence[str]:
 
 def _run(engine: NodeEngine, container: str, command: Sequence[str]) -> bool:
     """Run a command in a container; tell whether it ended well within a second."""
-    made = engine.post(f"/containers/{container}/exec", {"Cmd": list(command)})["Id"]
-    engine.post(f"/exec/{made}/start", {"Detach": True})
+    path = engine.exec(container, command)
+    engine.post(f"{path}/start", {"Detach": True})
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
-        state = engine.get(f"/exec/{made}/json")
+        state = engine.get(f"{path}/json")
         if not state["Running"] and state["ExitCode"] is not None:
             return bool(state["ExitCode"] == 0)
         time.sleep(0.02)

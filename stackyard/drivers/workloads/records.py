@@ -9,11 +9,10 @@ a line longer than 16 KiB has no line feed: the next one of the same stream cont
 from __future__ import annotations
 
 import dataclasses
-import struct
 
+from stackyard.drivers.workloads.frames import HEADER
 from stackyard.model.logs import exact
 
-_HEADER = struct.Struct(">BxxxL")
 _STREAMS = {1: "stdout", 2: "stderr"}
 _SPLIT = 16384
 LONGEST = 262_144
@@ -58,11 +57,11 @@ class Records:
     def _frames(self) -> list[Record]:
         found: list[Record] = []
         position = 0
-        while len(self._buffer) - position >= _HEADER.size:
-            kind, length = _HEADER.unpack_from(self._buffer, position)
-            if len(self._buffer) - position - _HEADER.size < length:
+        while len(self._buffer) - position >= HEADER.size:
+            kind, length = HEADER.unpack_from(self._buffer, position)
+            if len(self._buffer) - position - HEADER.size < length:
                 break
-            position += _HEADER.size
+            position += HEADER.size
             found += self._add(_STREAMS.get(kind, "stdout"), bytes(self._buffer[position : position + length]))
             position += length
         del self._buffer[:position]

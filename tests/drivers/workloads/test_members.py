@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 
 from stackyard.drivers.workloads import members, spec
+from stackyard.drivers.workloads.frames import unframed
 from stackyard.model.applications import Service
 from stackyard.model.groups import Group, MemberSeen, Position
 from stackyard.model.plan.members import members_of
@@ -27,8 +28,8 @@ def test_what_is_no_status_says_nothing() -> None:
 
 def test_frames_of_the_engines_stream_are_put_together() -> None:
     stream = b"\x01\0\0\0\0\0\0\x03abc" + b"\x01\0\0\0\0\0\0\x02de"
-    assert members.unframed(stream) == b"abcde"
-    assert members.unframed(b"") == b""
+    assert unframed(stream) == b"abcde"
+    assert unframed(b"") == b""
 
 
 def test_a_member_is_found_by_its_own_name_and_its_groups_and_tells_its_group() -> None:
