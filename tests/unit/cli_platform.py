@@ -19,6 +19,7 @@ from typing import Any
 
 import flask
 import yaml
+from cli_backups import backups
 from cli_files import files
 from cli_infra import certificates, clusters, nodegroups, templates
 from cli_openstack import previews
@@ -125,6 +126,7 @@ def application(platform: Platform) -> flask.Flask:
         certificates,
         files,
         previews,
+        backups,
     ):
         routes = flask.Blueprint(area.__name__, __name__)
         area(routes, platform)
