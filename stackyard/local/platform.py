@@ -28,14 +28,22 @@ from stackyard.drivers.machines.purge import purge as purge_engine
 from stackyard.drivers.registries.distribution import DistributionRegistry
 from stackyard.drivers.routers import haproxy
 from stackyard.drivers.secrets.fernet import ensure_key
-from stackyard.local import addresses, clouds, containers, engine, identity, images, registry, settings, stacks
+from stackyard.local import (
+    addresses,
+    clouds,
+    containers,
+    engine,
+    identity,
+    images,
+    readiness,
+    registry,
+    settings,
+    stacks,
+)
 from stackyard.local.addresses import Address
 from stackyard.local.state import State
 from stackyard.local.supervisor import Program, Supervisor
-from stackyard.model import errors
 
-ANSWER_SECONDS = 240
-"""How long a part may take to answer at first: Keystone alone needs a minute where others use all cores."""
 RECIPES = ("registry", "haproxy", "node", "python", "redis")
 PUBLISHED = (
     ("redis", "library/redis:7"),
@@ -248,57 +256,13 @@ def _start(platform: Platform, supervisor: Supervisor, built: dict[str, str]) ->
             platform.progress.note(f"node {name} does not start; the worker will replace it")
     with platform.progress.step("Keystone, API and workers"):
         supervisor.ensure(_programs(platform))
-        _wait_for_processes(platform, supervisor)
+        readiness.of_processes(state, options, supervisor)
     with platform.progress.step("library images in the registry") as say:
-        _wait_for_containers(platform)
+        readiness.of_containers(state, options, client)
         for recipe, name in PUBLISHED:
             if registry.publish(client, platform.registry, options.registry.port, built[recipe], name):
                 say(f"published {name}")
         stacks.refresh(options, lambda name, line: say(f"{name}: {line}"))
-
-
-def _wait_for_processes(platform: Platform, supervisor: Supervisor) -> None:
-    options = platform.options
-    if settings.own_identity(options):
-        url = settings.identity_url(options)
-        _wait_answer(supervisor, "keystone", url)
-        endpoints = identity.catalog(url, settings.api_url(options))
-        identity.converge(platform.state, url, endpoints)
-    _wait_answer(supervisor, "api", f"{settings.api_url(options)}/")
-    _wait_state(supervisor, "worker")
-
-
-def _wait_answer(supervisor: Supervisor, part: str, url: str) -> None:
-    if not addresses.wait(lambda: addresses.answers(url), ANSWER_SECONDS, lambda: _fatal(supervisor, part)):
-        raise errors.Unavailable(f"{part} does not answer at {url}; its log ends:\n{supervisor.log_end(part)}")
-
-
-def _wait_state(supervisor: Supervisor, part: str) -> None:
-    def running() -> bool:
-        return any(each.name == part and each.state == "RUNNING" for each in supervisor.processes())
-
-    if not addresses.wait(running, ANSWER_SECONDS, lambda: _fatal(supervisor, part)):
-        raise errors.Unavailable(f"{part} does not stay up; its log ends:\n{supervisor.log_end(part)}")
-
-
-def _fatal(supervisor: Supervisor, part: str) -> str | None:
-    dead = [each for each in supervisor.processes() if each.name == part and each.state == "FATAL"]
-    return dead[0].reason or "it exits at once" if dead else None
-
-
-def _wait_for_containers(platform: Platform) -> None:
-    options = platform.options
-    verify = str(platform.state / "secrets/registry-ca.crt")
-    host = f"[{options.router.host}]" if ":" in options.router.host else options.router.host
-    urls = {
-        "registry": f"https://127.0.0.1:{options.registry.port}/v2/",
-        "router": f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{options.router.port}/",
-    }
-    for part, url in urls.items():
-        if not addresses.wait(lambda url=url: addresses.answers(url, verify), ANSWER_SECONDS, lambda: None):  # type: ignore[misc]
-            found = containers.find(platform.client, platform.instance, part)
-            log = found.logs(tail=15).decode(errors="replace") if found else "(no container)"
-            raise errors.Unavailable(f"the {part} does not answer at {url}; its log ends:\n{log}")
 
 
 # --- down --------------------------------------------------------------------------------------
