@@ -123,6 +123,15 @@ def test_a_new_release_leaves_what_has_not_changed_and_never_has_no_server() -> 
     assert (world.outages, set(world.runs)) == (0, {"redis-r1", "web-r2"})
 
 
+def test_a_run_that_somebody_changed_by_hand_is_brought_back() -> None:
+    world = World(deployment(release=1))
+    world.settle(shop(1))
+    world.done.clear()
+    world.runs["web-r1"] = dataclasses.replace(world.runs["web-r1"], changed=True)
+    world.settle(shop(1))
+    assert (names(world.done), world.runs["web-r1"].changed) == (["StartRun"], False)
+
+
 def test_a_release_that_keeps_stopping_fails_and_the_old_one_goes_on() -> None:
     world = World(deployment(release=1), failing=frozenset({"web-r2"}))
     world.settle(shop(1))

@@ -102,7 +102,8 @@ def runs(
 
 def _run(service: Mapping[str, Any]) -> RunSeen:
     asked = service["Spec"]
-    return _labelled(asked["Name"], asked.get("Labels") or {}, spec.replicas(asked))
+    seen = _labelled(asked["Name"], asked.get("Labels") or {}, spec.replicas(asked))
+    return dataclasses.replace(seen, changed=spec.is_changed(asked))
 
 
 def _remains(container: Container) -> RunSeen:

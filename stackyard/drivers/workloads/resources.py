@@ -95,7 +95,7 @@ def adjust_service(engine: NodeEngine, run: Run, network_id: str, auth: Mapping[
     changed, and replaces it (`IsTaskDirty` in swarmkit).
     """
     current = engine.get(f"/services/{run.name}")
-    kept = current["Spec"].get("Labels", {}).get(spec.DIGEST) == run.digest
+    kept = current["Spec"].get("Labels", {}).get(spec.DIGEST) == run.digest and not spec.is_changed(current["Spec"])
     lasting = placement.lasting(run)
     if kept:
         wanted = spec.adjusted(current["Spec"], run.replicas, lasting)

@@ -6,6 +6,7 @@ Called by `swarm.py`; pure, knows no connection.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -27,10 +28,13 @@ GROUP = "stackyard.group"
 """The clustered group that a container is a member of."""
 FILES = "stackyard.files"
 """How many files it has: when it goes, what no other run uses of them goes too."""
+MADE = "stackyard.made"
+"""A digest of what the platform asked the service's containers to be, by which a change by hand is seen."""
 SWARM_SERVICE = "com.docker.swarm.service.name"
 SWARM_TASK = "com.docker.swarm.task.id"
 SWARM_TASK_NAME = "com.docker.swarm.task.name"
 
+FILE_IDS = (("Configs", "ConfigID"), ("Secrets", "SecretID"))
 RESTART_SECONDS = 1.0
 LONGEST_INTERVAL = 5.0
 CONNECT_SECONDS = 3.0
@@ -110,13 +114,14 @@ def service(
     router's port is published on the node where the container is, at a port that the engine picks.
     """
     ports = {"Protocol": "tcp", "TargetPort": run.service.port, "PublishMode": "host"}
+    containers = container(run) | dict(files or {})
     return {
         "Name": run.name,
-        "Labels": labels(run),
+        "Labels": labels(run) | {MADE: made(containers)},
         "Mode": {"Replicated": {"Replicas": run.replicas}},
         "EndpointSpec": {"Mode": "dnsrr"} | ({"Ports": [ports]} if run.service.port else {}),
         "TaskTemplate": {
-            "ContainerSpec": container(run) | dict(files or {}),
+            "ContainerSpec": containers,
             "Resources": {"Limits": limits(run.service)},
             "RestartPolicy": {"Condition": "any", "Delay": nanoseconds(RESTART_SECONDS)},
             "Placement": placement(constraints),
@@ -124,6 +129,19 @@ def service(
             "LogDriver": LOG_DRIVER,
         },
     }
+
+
+def made(containers: Mapping[str, Any]) -> str:
+    """Return a digest of those parts of a container's specification that engines word as they were asked for them."""
+    parts = [containers.get(part) for part in ("Image", "Command", "Args", "Env", "Dir", "User")]
+    files = [sorted(each[key] for each in containers.get(kind) or ()) for kind, key in FILE_IDS]
+    return hashlib.sha256(json.dumps([parts, files]).encode()).hexdigest()[:12]
+
+
+def is_changed(service: Mapping[str, Any]) -> bool:
+    """Tell whether a service's specification is another one than the platform made; of old ones that is not known."""
+    asked = (service.get("Labels") or {}).get(MADE)
+    return asked is not None and asked != made(service["TaskTemplate"].get("ContainerSpec") or {})
 
 
 def aliases(asked: Service) -> list[str]:

@@ -291,7 +291,9 @@ def _plan_run(deployment: Deployment, run: Run, there: RunSeen | None, wish: Wis
         return group_runs.plan_group(deployment, _group(group, wish, seen), seen.now)
     if there is None:
         return _plan_start(run, seen)
-    return [StartRun(run)] if there.replicas != run.replicas else _plan_ready(deployment, run, there, seen)
+    if there.replicas != run.replicas or there.changed:
+        return [StartRun(run)]
+    return _plan_ready(deployment, run, there, seen)
 
 
 def _group(name: str, wish: Wish, seen: Seen) -> group_runs.GroupRuns:

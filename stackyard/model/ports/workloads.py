@@ -38,8 +38,8 @@ class Replica:
 
     `endpoint` is `address:port` where the router reaches it (None: no port). `reason` says in words why it exited,
     or what a living one lacks; times are seconds of the epoch. `cpu` is a share of one core, `memory` and
-    `memory_limit` are bytes (None where not asked for, not known, or without a limit). `image` is the digest of what its
-    container was made of, as its node's engine has it: the same on all nodes, empty while there is no container.
+    `memory_limit` are bytes (None where not asked for, not known, or without a limit). `image` is the digest of what
+    its container was made of, as its node's engine has it: the same on all nodes, empty while there is no container.
     """
 
     id: str
@@ -63,7 +63,8 @@ class Replica:
 class RunSeen:
     """A run as the engine has it, with its living replicas and the newest failed ones.
 
-    `group` is the name of the clustered group that it is a member of.
+    `group` is the name of the clustered group that it is a member of. `changed` tells that somebody changed by hand
+    what it runs: starting it brings it back.
     """
 
     name: str
@@ -74,6 +75,7 @@ class RunSeen:
     replicas: int
     tasks: tuple[Replica, ...] = ()
     group: str = ""
+    changed: bool = False
 
 
 @runtime_checkable

@@ -44,8 +44,23 @@ def test_a_service_needs_no_virtual_address_and_no_fixed_port() -> None:
         "Ports": [{"Protocol": "tcp", "TargetPort": 8000, "PublishMode": "host"}],
     }
     assert asked["TaskTemplate"]["Networks"] == [{"Target": "net", "Aliases": ["web"]}]
-    assert asked["Labels"] == asked["TaskTemplate"]["ContainerSpec"]["Labels"]
+    assert asked["Labels"].items() - asked["TaskTemplate"]["ContainerSpec"]["Labels"].items() == {
+        (spec.MADE, asked["Labels"][spec.MADE])
+    }
     assert spec.service(run(), "net")["EndpointSpec"] == {"Mode": "dnsrr"}
+
+
+def test_a_change_by_hand_is_seen_and_one_of_replicas_is_none() -> None:
+    files = {"Secrets": [{"SecretID": "b"}, {"SecretID": "a"}]}
+    asked = spec.service(run(environment={"A": "1"}), "net", (), files)
+    assert not spec.is_changed(asked)
+    assert not spec.is_changed(spec.adjusted(asked, 5, ["node.hostname==n"]))
+    containers = asked["TaskTemplate"]["ContainerSpec"]
+    for part, value in {"Image": "other", "Env": ["A=2"], "Args": ["sh"], "User": "root", "Secrets": []}.items():
+        template = {**asked["TaskTemplate"], "ContainerSpec": {**containers, part: value}}
+        assert spec.is_changed({**asked, "TaskTemplate": template})
+    old = {key: value for key, value in asked["Labels"].items() if key != spec.MADE}
+    assert not spec.is_changed({**asked, "Labels": old}), "what an earlier version made is left alone"
 
 
 def test_only_what_was_asked_for_is_passed() -> None:

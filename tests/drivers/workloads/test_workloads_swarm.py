@@ -6,6 +6,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import datetime
+import json
 import threading
 import time
 import urllib.request
@@ -20,6 +21,7 @@ from stackyard.drivers.workloads.api import NodeEngine, labelled
 from stackyard.drivers.workloads.resources import ensure_network, ensure_service
 from stackyard.model import errors
 from stackyard.model.applications import HealthCheck, Mount
+from stackyard.model.files import RunFile
 from stackyard.model.logs import LogLine
 from stackyard.model.ports import ClusterAccess, Run
 
@@ -64,6 +66,34 @@ def test_endpoints_answer_with_the_release_s_environment(world: World) -> None:
     literal = dataclasses.replace(run, environment={"GREETING": "{{.Node.Hostname}} $HOME {{{ }}"})
     world.start(literal)
     assert {fetch(each.endpoint) for each in world.ready(literal)} == {"{{.Node.Hostname}} $HOME {{{ }}"}
+
+
+def changed(world: World, run: Run) -> bool:
+    found = world.of(run)
+    assert found
+    return found.changed
+
+
+def test_what_somebody_changed_by_hand_is_seen_and_brought_back(world: World) -> None:
+    conf = RunFile("/etc/conf", "one", secret=True)
+    run = dataclasses.replace(world.run(SERVE, 1, port=8000, user="0", working_dir="/"), files=(conf,))
+    world.start(run)
+    world.ready(run)
+    assert not changed(world, run)
+    engine = manager(world)
+    there = engine.get(f"/services/{run.name}")
+    hand = json.loads(json.dumps(there["Spec"]))
+    hand["TaskTemplate"]["ContainerSpec"]["Env"] = ["GREETING=by hand"]
+    engine.post(f"/services/{there['ID']}/update", hand, version=there["Version"]["Index"])
+    world.until(lambda: changed(world, run))
+    world.start(run)
+    assert not changed(world, run)
+    world.until(
+        lambda: {fetch(each.endpoint) for each in world.in_state(run, "running") if each.endpoint} == {"release 1"}
+    )
+    before = engine.get(f"/services/{run.name}")["Version"]["Index"]
+    world.start(run)
+    assert engine.get(f"/services/{run.name}")["Version"]["Index"] == before, "what is right is not touched"
 
 
 def test_services_find_each_other_by_name_across_releases(world: World) -> None:
