@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -17,6 +16,7 @@ import pytest
 from docker.models.containers import Container
 
 from tests.platform.clusters import NEXT_IMAGE, Api, Host, address, destroy, generation, inside, member_ids, until
+from tests.platform.watchers import Watcher
 
 pytestmark = [pytest.mark.platform, pytest.mark.engine, pytest.mark.timeout(600)]
 
@@ -43,29 +43,19 @@ def blows(*quick: Blow) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("blow", chosen, ids=lambda blow: blow.__name__)
 
 
-class Health(threading.Thread):
+class Health(Watcher):
     """What the API says of a cluster's health, looked at all the time; `seen` are its words and their reasons."""
 
     def __init__(self, api: Api, cluster: str) -> None:
-        super().__init__(daemon=True)
+        super().__init__(pause=0.05)
         self.api, self.cluster = api, cluster
         self.seen: list[tuple[str, dict[str, str]]] = []
-        self.over = threading.Event()
 
-    def __enter__(self) -> Health:
-        self.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.over.set()
-        self.join()
-
-    def run(self) -> None:
-        while not self.over.wait(0.05):
-            if found := self.api.show(self.cluster):
-                look = (found["health_status"], found["health_status_reason"])
-                if look not in self.seen:
-                    self.seen.append(look)
+    def look(self) -> None:
+        if found := self.api.show(self.cluster):
+            said = (found["health_status"], found["health_status_reason"])
+            if said not in self.seen:
+                self.seen.append(said)
 
     def blames(self, names: list[str]) -> bool:
         """Tell whether the cluster was called unhealthy on account of these nodes, or of an engine that is silent."""

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import pathlib
-import threading
 import time
 from collections.abc import Iterator
 
@@ -23,6 +22,7 @@ from tests.platform.clusters import (
     member_ids,
     until,
 )
+from tests.platform.watchers import Watcher
 
 pytestmark = [pytest.mark.platform, pytest.mark.engine, pytest.mark.timeout(600)]
 
@@ -67,29 +67,19 @@ def page(where: str) -> str:
         return ""
 
 
-class Client(threading.Thread):
+class Client(Watcher):
     """Asks for pages without a pause, of another node when one is silent; `gaps` tells when none answered."""
 
     def __init__(self, addresses: list[str]) -> None:
-        super().__init__(daemon=True)
+        super().__init__(pause=0.05)
         self.addresses = list(addresses)
         self.asked = 0
         self.gaps: list[float] = []
-        self.over = threading.Event()
 
-    def __enter__(self) -> Client:
-        self.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.over.set()
-        self.join()
-
-    def run(self) -> None:
-        while not self.over.wait(0.05):
-            self.asked += 1
-            if not any(self._answers(each) for each in list(self.addresses)):
-                self.gaps.append(time.monotonic())
+    def look(self) -> None:
+        self.asked += 1
+        if not any(self._answers(each) for each in list(self.addresses)):
+            self.gaps.append(time.monotonic())
 
     def _answers(self, where: str) -> bool:
         if page(where):
@@ -99,28 +89,18 @@ class Client(threading.Thread):
         return False
 
 
-class Visitor(threading.Thread):
+class Visitor(Watcher):
     """Goes on asking the nodes' engines with the certificate that it has; `refusals` are those of certificates."""
 
     def __init__(self, credentials: Credentials, addresses: list[str]) -> None:
-        super().__init__(daemon=True)
+        super().__init__(pause=0.1)
         self.credentials, self.addresses = credentials, addresses
         self.answers = 0
         self.refusals: list[str] = []
-        self.over = threading.Event()
 
-    def __enter__(self) -> Visitor:
-        self.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.over.set()
-        self.join()
-
-    def run(self) -> None:
-        while not self.over.wait(0.1):
-            for each in self.addresses:
-                self._ask(each)
+    def look(self) -> None:
+        for each in self.addresses:
+            self._ask(each)
 
     def _ask(self, where: str) -> None:
         try:
