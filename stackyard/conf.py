@@ -106,6 +106,11 @@ APPS = [
     ),
     cfg.IntOpt("drain_seconds", default=10, help="Requests in flight on an old release may take this long."),
     cfg.IntOpt("build_seconds", default=1800, help="A build may take this long."),
+    cfg.FloatOpt(
+        "build_cores",
+        min=0.1,
+        help="A build may use so many cores. Default: one less than the machine has, but at least 1 and at most 2.",
+    ),
     cfg.IntOpt(
         "stage_seconds", default=600, min=1, help="A release stage may take this long. Raise it for long migrations."
     ),
