@@ -10,8 +10,11 @@ ours="'mysql', 'information_schema', 'performance_schema', 'sys'"
 dump() {
     names=$(mariadb --no-defaults --socket=$socket -N -B \
         -e "SELECT schema_name FROM information_schema.schemata WHERE schema_name NOT IN ($ours)")
-    # Accounts that are there stay as they are: their passwords may have been changed since.
-    mariadb-dump --no-defaults --socket=$socket --system=users --insert-ignore
+    # Accounts that are there keep their passwords, which may have been changed since: `GRANT ... IDENTIFIED` sets them.
+    users=$(mariadb-dump --no-defaults --socket=$socket --system=users --insert-ignore)
+    word="[a-z0-9_]+( (USING|AS) '[^']*')?"
+    printf '%s\n' "$users" \
+        | sed -E "/^GRANT /s/ IDENTIFIED (BY PASSWORD '[^']*'|VIA $word( OR $word)*)//"
     [ -n "$names" ] || return 0
     set -f
     IFS='

@@ -48,13 +48,14 @@ class Applications:
             return _progress(tx, apps, environment)
 
     def events(self, app: Application, environment: str | None = None) -> Sequence[Event]:
-        """Return the history of an application, its pushes and its environments (or one of them), oldest first."""
+        """Return the history of an application, its pushes, backups and environments (or one of them), oldest first."""
         with self.store.reading() as tx:
             newest = Page(limit=200, sort="number", descending=True)
             which = {"environment": environment} if environment else {}
             builds = tx.builds.list(None, newest, app_id=app.id, **which)
+            backups = tx.backups.list(None, newest, app_id=app.id, **which)
             places = [environment_of(tx, app, environment)] if environment else tx.deployments.all_of(app.id)
-            return tx.events.of([app.id, *(each.id for each in [*builds, *places])])
+            return tx.events.of([app.id, *(each.id for each in [*builds, *backups, *places])])
 
     def services(self, app: Application, environment: str = PRODUCTION) -> Sequence[str]:
         """Return the names of the services that an environment's release has; none before the first."""

@@ -128,7 +128,7 @@ class Backups(Passive):
                     kept = self.means.vault.write(record.app_id, record.id, content)
         told = {"size": kept.size, "stored": kept.stored, "digest": kept.digest}
         done = _stepped(record, Step.DONE, started_at=began, ended_at=time.time(), **told)
-        return Change(done, ("taken", f"{kept.size} bytes of {record.service} are kept"))
+        return Change(done, ("taken", f"backup {record.number} has {kept.size} bytes of {record.service}"))
 
     def _try(self, record: Backup, action: steps.TryBackup) -> Change[Backup]:
         """Prove it: what speaks against the backup itself is its flaw, not a failure of the step."""
@@ -145,7 +145,9 @@ class Backups(Passive):
         except errors.GiveUp as reason:
             flaw = self.surroundings.masked(record, str(reason))
         verified = record.observed.verified_at if flaw else time.time()
-        note = ("flawed", flaw.partition("\n")[0]) if flaw else ("verified", "it was restored beside the service")
+        what = f"backup {record.number} of {record.service}"
+        good = ("verified", f"{what} was restored into a throw-away container")
+        note = ("flawed", f"{what} is flawed: {flaw.partition(chr(10))[0]}") if flaw else good
         return Change(_stepped(record, Step.DONE, flaw=flaw, verified_at=verified), note)
 
     def _feed(self, record: Backup, action: steps.FeedBackup) -> Change[Backup]:
@@ -157,7 +159,7 @@ class Backups(Passive):
             with transfer.watching(self.means.jobs.exec(place.access, action.replica, words)) as stream:
                 feed(stream, words, transfer.through(self._content(record)))
             transfer.check()
-        return Change(_stepped(record, Step.DONE, restored_at=time.time()), ("restored", action.describe()))
+        return Change(_stepped(record, Step.DONE, restored_at=time.time()), _restored(record))
 
     def _unpack(self, record: Backup, _action: object) -> Change[Backup]:
         place = self.surroundings.place(record)
@@ -191,7 +193,7 @@ class Backups(Passive):
             broken = f"its content could not be put in place: {self.surroundings.masked(record, str(reason))}"
             return Change(_stepped(record, Step.BROKEN, trouble=broken), ("broken", broken.partition("\n")[0]))
         done = _stepped(record, Step.DONE, restored_at=time.time())
-        return Change(done, ("restored", "its volumes hold what the backup has"))
+        return Change(done, _restored(record))
 
     def _put_back(self, record: Backup, _action: object) -> Change[Backup]:
         self.trials.put_back(record, self.surroundings.place(record))
@@ -222,6 +224,10 @@ class Backups(Passive):
 def _forget_surplus(tx: Transaction, record: Backup, keep: int) -> None:
     for each in steps.surplus(tx.backups.of(record.app_id, record.environment, record.service), keep):
         tx.backups.change(each, Trigger.DELETE, f"older than the newest {keep}")
+
+
+def _restored(record: Backup) -> tuple[str, str]:
+    return "restored", f"{record.service} holds what backup {record.number} has"
 
 
 def _with(record: Backup, **observed: object) -> Backup:

@@ -86,8 +86,9 @@ class SwarmJobs:
     def remove(self, access: ClusterAccess, node: str, job_id: str) -> None:
         """Stop and remove it."""
         self.stop(access, node, job_id)
-        engine_of(access, node).delete(f"/containers/{name_of(job_id)}", force=1)
-        engine_of(access, node).delete(f"/containers/{unfinished(job_id)}", force=1)
+        engine = engine_of(access, node)
+        for name in (name_of(job_id), unfinished(job_id)):
+            engine.delete(f"/containers/{name}", force=1, v=1)  # with the volumes that its image alone asks for
 
     def tail(self, access: ClusterAccess, node: str, job_id: str, lines: int) -> str:
         """Return the last lines that it wrote; "" when it is gone."""
