@@ -1,0 +1,1 @@
+../openstack/stackyard_ml2.py
