@@ -4,70 +4,44 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from stackyard.model.applications import Deployment
-from stackyard.model.groups import Group, MemberSeen
-from stackyard.model.jobs import Job
+from stackyard.model.groups import Group
 from stackyard.model.phase import ENDING, Phase
 from stackyard.model.plan import Action, Wait, group_runs, members, restarts
-from stackyard.model.plan.discovery import Registry, plan_discovery
-from stackyard.model.plan.routes import RemoveRoute, SwitchRoute, plan_dead, plan_rules
+from stackyard.model.plan.aftercare import (
+    LOOP_LOOK_SECONDS,
+    ReplaceReplica,
+    TakeBack,
+    looping,
+    plan_aftercare,
+    plan_loops,
+    proving,
+)
+from stackyard.model.plan.routes import RemoveRoute, SwitchRoute, plan_dead, plan_routes, plan_rules
 from stackyard.model.plan.runs import Fail, StartRun, StopRun, hopeless, lack, ready
-from stackyard.model.plan.stages import ReleaseStage, plan_after, plan_stage
-from stackyard.model.ports import Replica, Route, Run, RunSeen, Told
+from stackyard.model.plan.stages import plan_after, plan_stage
+from stackyard.model.plan.wishes import Seen, Wish
+from stackyard.model.ports import Run, RunSeen
 
-__all__ = ["Fail", "RemoveRoute", "StartRun", "StopRun", "SwitchRoute", "ready"]  # callers find them here with the rest
+__all__ = [  # callers find them here with the rest
+    "Fail",
+    "RemoveRoute",
+    "ReplaceReplica",
+    "Seen",
+    "StartRun",
+    "StopRun",
+    "SwitchRoute",
+    "TakeBack",
+    "Wish",
+    "looping",
+    "proving",
+    "ready",
+]
 
-LOOP_LOOK_SECONDS = 5.0
 CLEARED = -1
 """Value of `serving` that tells that runs, networks and volumes have been removed."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Seen:
-    """A look at a deployment.
-
-    `routes` has for each of the application's hosts the servers that take new requests; `busy` the names
-    of replicas that still finish requests; `nodes` the names of nodes that can run something now, `kept` those that
-    the cluster has or will have again: what their volumes hold is not lost while they are down or being replaced.
-    `stages` has the jobs of the release stage by service, `told` what the router was told of each host,
-    `registry` what the application's own registry of services holds,
-    `last_lines`, by name of a run that keeps restarting, the last that its newest ended replica wrote. `members` has
-    what members say, by group, where not all of a group are ready.
-    """
-
-    runs: tuple[RunSeen, ...] = ()
-    routes: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
-    busy: frozenset[str] = frozenset()
-    nodes: tuple[str, ...] = ()
-    kept: frozenset[str] = frozenset()
-    now: float = 0
-    stages: Mapping[str, Job] = dataclasses.field(default_factory=dict)
-    last_lines: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    told: Mapping[str, Told] = dataclasses.field(default_factory=dict)
-    registry: Registry | None = None
-    members: Mapping[str, Mapping[str, MemberSeen]] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
-class Wish:
-    """What a release asks for: its runs in dependency order, and the service that each host name leads to.
-
-    `rules` say how hosts are answered for, those too that no service of the release has.
-    For `proving_seconds` after it began to serve, a release whose replicas keep failing is taken back.
-    `stages` come before anything else of the release is started, those of `after` once it alone serves.
-    `groups` says how groups are treated, by service; their members are runs like others.
-    """
-
-    runs: tuple[Run, ...] = ()
-    hosts: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    drain_seconds: float = 10
-    stages: tuple[ReleaseStage, ...] = ()
-    proving_seconds: float = 30
-    rules: Mapping[str, Route] = dataclasses.field(default_factory=dict)
-    after: tuple[ReleaseStage, ...] = ()
-    groups: Mapping[str, Group] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,31 +66,6 @@ class Serve(Action):
 
 
 @dataclasses.dataclass(frozen=True)
-class ReplaceReplica(Action):
-    """Stop a replica that fails its check over the network, which no engine sees; another one takes its place."""
-
-    replica: Replica
-
-    def describe(self) -> str:
-        """Return which, and why."""
-        asked = self.replica
-        return f"replacing {asked.service}.{asked.slot}, which is unhealthy: {asked.reason or 'its check fails'}"
-
-
-@dataclasses.dataclass(frozen=True)
-class TakeBack(Action):
-    """Ask for the release that served before: the one that serves was ready, and then failed."""
-
-    release: int
-    run: str
-    reason: str
-
-    def describe(self) -> str:
-        """Return which, and why."""
-        return f"taking it back to release {self.release}: {self.reason}"
-
-
-@dataclasses.dataclass(frozen=True)
 class RemoveRuns(Action):
     """Remove all runs, networks and volumes of the application."""
 
@@ -128,14 +77,14 @@ def plan_deployment(deployment: Deployment, wish: Wish, seen: Seen) -> list[Acti
     return (
         _plan_hosts(wish, seen)
         or _plan_pins(deployment, wish, seen)
-        or _plan_aftercare(deployment, wish, seen)
+        or plan_aftercare(deployment, wish, seen)
         or _plan_stages(deployment, wish, seen)
         or _plan_runs(deployment, wish, seen)
-        or _plan_routes(wish, seen)
+        or plan_routes(wish, seen)
         or _plan_serving(deployment)
         or _plan_old(deployment, wish, seen)
         or _plan_after(deployment, wish, seen)
-        or _plan_loops(deployment, wish, seen)
+        or plan_loops(deployment, wish, seen)
     )
 
 
@@ -147,71 +96,6 @@ def _plan_removal(deployment: Deployment, seen: Seen) -> list[Action]:
 def _plan_hosts(wish: Wish, seen: Seen) -> list[Action]:
     """Have hosts answered for by their rules, and lead no requests to replicas that ended, whatever else is to do."""
     return [*plan_dead(wish.rules, seen.routes, seen.runs), *plan_rules(wish.rules, seen.routes, seen.told)]
-
-
-def proving(deployment: Deployment, wish: Wish, now: float) -> bool:
-    """Tell whether the release that serves may still be taken back for the one before it."""
-    serves = deployment.serving == deployment.release
-    return serves and deployment.former > 0 and now - deployment.served_at < wish.proving_seconds
-
-
-def looping(wish: Wish, seen: Seen) -> dict[str, str]:
-    """Return in words, by service, which runs keep restarting and why."""
-    by_name = {run.name: run for run in seen.runs}
-    there = [by_name[run.name] for run in wish.runs if run.name in by_name]
-    words = {run.service: restarts.loop(run, seen.now, seen.last_lines.get(run.name, "")) for run in there}
-    return {service: said for service, said in words.items() if said}
-
-
-def _plan_aftercare(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
-    """Look after what serves: take a release back that lied, replace the ill, lead requests to all that are ready."""
-    if deployment.serving != deployment.release:
-        return []
-    return (
-        _plan_back(deployment, wish, seen)
-        or _plan_ill(wish, seen)
-        or _plan_routes(wish, seen)
-        or plan_discovery(deployment.workload_id, wish.runs, seen.runs, seen.registry)
-    )
-
-
-def _plan_back(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
-    if not proving(deployment, wish, seen.now):
-        return []
-    wanted = {run.name for run in wish.runs}
-    for run in seen.runs:
-        # What runs on from the release before has been proved.
-        reason = _lied(run, deployment.served_at) if run.name in wanted and run.release == deployment.serving else ""
-        if reason:
-            return [TakeBack(deployment.former, run.name, f"{run.service} {reason}")]
-    return []
-
-
-def _lied(run: RunSeen, since: float) -> str:
-    """Return what became of a run that was ready, if it failed for more than a moment."""
-    stopped = restarts.stops(run, since)
-    if restarts.repeated(stopped):
-        return f"keeps stopping: {stopped[0].reason}"
-    unhealthy = [task for task in run.tasks if task.state == "unhealthy"]
-    return f"became unhealthy: {unhealthy[0].reason or 'its health check fails'}" if unhealthy else ""
-
-
-def _plan_ill(wish: Wish, seen: Seen) -> list[Action]:
-    by_name = {run.name: run for run in seen.runs}
-    for run in wish.runs:
-        check, there = run.service.healthcheck, by_name.get(run.name)
-        if check and (check.http or check.tcp) and there:
-            ill: list[Action] = [ReplaceReplica(task) for task in there.tasks if task.state == "unhealthy"]
-            if ill:
-                return ill
-    return []
-
-
-def _plan_loops(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
-    """Say of what serves that it keeps restarting, for as long as it does."""
-    words = looping(wish, seen) if deployment.phase is Phase.READY else {}
-    said = "; ".join(f"{service} is {text}" for service, text in words.items())
-    return [Wait(said, LOOP_LOOK_SECONDS, nudged=True)] if said else []
 
 
 def _plan_pins(deployment: Deployment, wish: Wish, seen: Seen) -> list[Action]:
@@ -321,19 +205,6 @@ def _plan_ready(deployment: Deployment, run: Run, there: RunSeen, seen: Seen) ->
     if loop:
         return [Wait(f"{there.service} is {loop}", LOOP_LOOK_SECONDS, nudged=deployment.phase is Phase.READY)]
     return [Wait(f"waiting for {there.service}: {len(ready(there))} of {run.replicas} ready{lack(there)}")]
-
-
-def _plan_routes(wish: Wish, seen: Seen) -> list[Action]:
-    by_name = {run.name: run for run in seen.runs}
-    wanted = {run.service.name: run for run in wish.runs}
-    for host, service in wish.hosts.items():
-        run = wanted[service]
-        there = ready(by_name[run.name]) if run.name in by_name else []
-        servers = {task.id: task.endpoint for task in there if task.endpoint}
-        current = seen.routes.get(host, {})
-        if (servers or run.replicas == 0) and dict(current) != servers:
-            return [SwitchRoute(host, servers, leaves_old=bool(current.keys() - servers.keys()))]
-    return [RemoveRoute(host) for host in seen.routes if host not in wish.hosts and host not in wish.rules]
 
 
 def _plan_serving(deployment: Deployment) -> list[Action]:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from stackyard.model.applications import Deployment
 from stackyard.model.plan import Action
+from stackyard.model.plan.runs import ready
+from stackyard.model.plan.wishes import Seen, Wish
 from stackyard.model.ports import Route, Run, RunSeen, Told
 
 
@@ -89,3 +91,17 @@ def note(deployment: Deployment, runs: Sequence[Run], service: str | None) -> st
 
 def _of(servers: Mapping[str, str], names: set[str]) -> dict[str, str]:
     return {name: address for name, address in servers.items() if name in names}
+
+
+def plan_routes(wish: Wish, seen: Seen) -> list[Action]:
+    """Return what leads requests to the replicas that are ready, and to no host that is not asked for."""
+    by_name = {run.name: run for run in seen.runs}
+    wanted = {run.service.name: run for run in wish.runs}
+    for host, service in wish.hosts.items():
+        run = wanted[service]
+        there = ready(by_name[run.name]) if run.name in by_name else []
+        servers = {task.id: task.endpoint for task in there if task.endpoint}
+        current = seen.routes.get(host, {})
+        if (servers or run.replicas == 0) and dict(current) != servers:
+            return [SwitchRoute(host, servers, leaves_old=bool(current.keys() - servers.keys()))]
+    return [RemoveRoute(host) for host in seen.routes if host not in wish.hosts and host not in wish.rules]
