@@ -23,11 +23,11 @@ services:
     image: stackyard/mariadb
     environment: {MARIADB_DATABASE: shop}
     volumes: ["data:/var/lib/mysql"]
+    healthcheck: {test: [CMD, stackyard-backup, ready], interval: 1s, start_period: 60s}
     x-stackyard:
       backup:
         command: [stackyard-backup, dump]
         restore: [stackyard-backup, restore]
-        ready: [stackyard-backup, ready]
         check: [sh, -c, "stackyard-backup check && mariadb -e 'SELECT * FROM shop.words'"]
   store:
     image: stackyard/mariadb
@@ -73,7 +73,7 @@ def fill(shell: Shell) -> None:
 
 def spoil(shell: Shell) -> None:
     """Lose both, and have others."""
-    sql(shell, "DROP TABLE words; CREATE TABLE later (word TEXT); DROP USER clerk@'%'")
+    sql(shell, "DROP TABLE words; CREATE OR REPLACE TABLE later (word TEXT); DROP USER clerk@'%'")
     store(shell, "rm -rf /files/in; echo later > /files/two")
 
 
