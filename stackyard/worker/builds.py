@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import pathlib
 import shutil
@@ -95,7 +96,7 @@ class Builds(Passive):
             siblings = tuple(tx.deployments.all_of(record.app_id))
             deployment = next((each for each in siblings if each.environment == record.environment), None)
             cluster = _cluster(tx, deployment)
-        gone = deployment is None or deployment.phase in ENDING
+        gone = _gone(deployment)
         return steps.Seen(earlier, newest, bool(cluster and cluster.observed.nodes), deployment, siblings, gone)
 
     def plan(self, record: Build, seen: steps.Seen) -> Sequence[Action]:
@@ -205,8 +206,15 @@ class Builds(Passive):
                 project_id=record.project_id,
                 app_id=record.app_id,
                 revision=record.observed.revision,
+                unwanted=functools.partial(self._unwanted, record),
             )
             return self.builder.build(request, log)
+
+    def _unwanted(self, record: Build) -> bool:
+        """Tell whether the environment that a build is for is going, or gone."""
+        with self.store.reading() as tx:
+            deployment = tx.deployments.of(record.app_id, record.environment)
+        return _gone(deployment)
 
     def _twin(self, record: Build, service: Service) -> str | None:
         """Return a service made from the same build that has its image already (processes of one Procfile)."""
@@ -259,3 +267,7 @@ def _origin(service: Service) -> str:
 
 def _same_image(other: Service, service: Service, record: Build) -> bool:
     return other.name in record.observed.images and other.build == service.build
+
+
+def _gone(deployment: Deployment | None) -> bool:
+    return deployment is None or deployment.phase in ENDING

@@ -8,7 +8,7 @@ import dataclasses
 import pathlib
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import docker
 import docker.errors
@@ -72,6 +72,7 @@ class Bench:
     number: int = 0
     revision: str = ""
     lender: Lender | None = None
+    unwanted: Callable[[], bool] = lambda: False
 
     def write(self, **files: str) -> None:
         for name, text in files.items():
@@ -102,7 +103,7 @@ class Bench:
         service = service or Service("web", build=BuildSpec())
         tag = f"build-{self.number}"
         request = BuildRequest(
-            NODE, str(self.folder), service, self.repository(), tag, PROJECT, self.app, self.revision
+            NODE, str(self.folder), service, self.repository(), tag, PROJECT, self.app, self.revision, self.unwanted
         )
         return self.builder(limits).build(request, self.log.append)
 

@@ -96,6 +96,19 @@ def test_output_without_end(bench: Bench, kind: str) -> None:
     assert bench.engine.containers.list(all=True, filters=labelled) == []
 
 
+@pytest.mark.parametrize("kind", ["pack", "dockerfile"])
+def test_what_nobody_wants_any_more_is_broken_off(bench: Bench, kind: str) -> None:
+    bench.unwanted = lambda: "it sleeps" in bench.said()
+    service = None
+    if kind == "pack":
+        pack(bench, "import subprocess\nsubprocess.run('echo it sleeps > /proc/1/fd/1; sleep 600', shell=True)\n")
+    else:
+        service = dockerfile(bench, "import time\nprint('it sleeps', flush=True)\ntime.sleep(600)\n")
+    with pytest.raises(errors.GiveUp, match="broken off, since what it is for is being removed"):
+        bench.build(service, Limits(seconds=240))
+    assert bench.engine.containers.list(all=True, filters={"label": f"stackyard.build={APP}"}) == []
+
+
 def test_odd_names_of_files_reach_the_application(bench: Bench) -> None:
     names = [
         b"with space",

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
-import time
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
@@ -18,6 +16,7 @@ import docker.errors
 import requests
 import urllib3.exceptions
 
+from stackyard.drivers.builders.deadlines import Deadline
 from stackyard.drivers.engines import connection
 from stackyard.model import errors
 from stackyard.model.ports import NodeAccess
@@ -25,29 +24,6 @@ from stackyard.model.ports import NodeAccess
 Connect = Callable[[NodeAccess, float], docker.DockerClient]
 CALL_SECONDS = 60.0
 BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
-
-
-class Deadline:
-    """When a build must have ended; what is under way then is cut off by closing its stream."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._end = time.monotonic() + seconds
-
-    def left(self) -> float:
-        """Return the seconds left, at least a moment."""
-        return max(0.01, self._end - time.monotonic())
-
-    @property
-    def passed(self) -> bool:
-        """Tell whether the time is up."""
-        return time.monotonic() >= self._end
-
-    def error(self) -> errors.GiveUp:
-        """Return what to tell the user."""
-        return errors.GiveUp(
-            f"the build did not finish within {self.seconds:g} seconds; make it shorter or raise build_seconds"
-        )
 
 
 class BuildNode:
@@ -75,7 +51,8 @@ class BuildNode:
         with self.errors():
             url = f"{self.api.base_url}/v{self.api.api_version}{path}"
             answer = self.api.post(url, stream=True, timeout=(10, self.deadline.seconds + 60), **arguments)
-            with contextlib.closing(answer), self._cut_off(answer):
+            # Closing the stream makes the engine stop the work, too.
+            with contextlib.closing(answer), self.deadline.cutting(answer.raw.shutdown):
                 self._check(answer)
                 for line in answer.iter_lines(chunk_size=None):
                     if line.strip():
@@ -88,19 +65,6 @@ class BuildNode:
             except (ValueError, KeyError):
                 message = answer.text[:500]
             raise _refused(self.name, answer.status_code, message)
-
-    @contextlib.contextmanager
-    def _cut_off(self, answer: requests.Response) -> Iterator[None]:
-        """Close the stream at the deadline, which makes the engine stop the work too."""
-        timer = threading.Timer(self.deadline.left(), answer.raw.shutdown)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-            if self.deadline.passed:
-                raise self.deadline.error()
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 
 from stackyard.drivers.builders import detect, engine_build, host, packs, references, tree_plans
 from stackyard.drivers.builders.buildpack_images import BuildpackExecutor, Checkout
-from stackyard.drivers.builders.engine import BuildNode, Connect, Deadline
+from stackyard.drivers.builders.deadlines import Deadline
+from stackyard.drivers.builders.engine import BuildNode, Connect
 from stackyard.drivers.builders.executor import Executor, Stacks
 from stackyard.drivers.builders.images import Images, Lender, Made
 from stackyard.drivers.builders.limits import Limits
@@ -78,7 +79,7 @@ class TenantBuilder:
         spec = request.service.build
         if spec is None:
             raise errors.BadInput(f"service {request.service.name!r} has nothing to build")
-        node = BuildNode(request.node, Deadline(self._limits.seconds), self._connect)
+        node = BuildNode(request.node, Deadline(self._limits.seconds, request.unwanted), self._connect)
         images = Images(node, self._registry, request.project_id, self._supplies.host_images)
         executor = Executor(node, images, self._limits, self._build_files, self._supplies.stacks)
         if spec.dockerfile:

@@ -12,7 +12,6 @@ import io
 import shutil
 import tarfile
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any, cast
 
@@ -81,22 +80,15 @@ class Workroom:
 
     def run(self, output: Output) -> Ended:
         """Run to the end; the deadline and a flood of output kill it (GiveUp)."""
-        timer = threading.Timer(self.node.deadline.left(), self._kill)
-        timer.daemon = True
         api = self.node.patient
         with self.node.errors():
             api.start(self.id)
-            timer.start()
-            try:
+            with self.node.deadline.cutting(self._kill):
                 for piece in api.logs(self.id, stream=True, follow=True):
                     output.write(piece.decode("utf-8", "replace"))
                 output.finish()
                 status = int(api.wait(self.id)["StatusCode"])
                 state = api.inspect_container(self.id)["State"]
-            finally:
-                timer.cancel()
-        if self.node.deadline.passed:
-            raise self.node.deadline.error()
         return Ended(status, status == 137 or bool(state["OOMKilled"]))
 
     def commit(self, changes: Sequence[str]) -> str:

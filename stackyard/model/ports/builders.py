@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Protocol
 
 from stackyard.model.applications import AppSpec, Service
@@ -15,7 +16,8 @@ from stackyard.model.ports.sources import Log
 class BuildRequest:
     """One image to be made: from `folder` (a service's context), on `node`, published as `repository:tag`.
 
-    `revision` is what the source was called, for the image's labels.
+    `revision` is what the source was called, for the image's labels. `unwanted` may be asked at any time, from any
+    thread: once it is true, what is under way is broken off.
     """
 
     node: NodeAccess
@@ -26,6 +28,7 @@ class BuildRequest:
     project_id: str
     app_id: str
     revision: str = ""
+    unwanted: Callable[[], bool] = lambda: False
 
 
 class Builder(Protocol):
