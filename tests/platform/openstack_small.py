@@ -18,6 +18,7 @@ from tests.platform.clusters import Host
 from tests.platform.shell import Shell
 
 APP = CLOUD = CLUSTER = "openstack"
+OPERATOR = "stackyard-admin"
 MEMBERS = ("database-1", "database-2", "database-3")
 DEPLOY = ("openstack", "deploy", "--package", "identity")
 DEPLOY_SECONDS = 1500.0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SIGKILL of worker and API at each step of a deployment of OpenStack and of the next release; then: the same end state."""
+"""SIGKILL of worker and API at each step of a deployment of OpenStack and of the release after it: the same end state."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.platform.clusters import Host
 from tests.platform.killing import Killer
-from tests.platform.openstack_small import DEPLOY, DEPLOY_SECONDS, Small, until
+from tests.platform.openstack_small import DEPLOY, DEPLOY_SECONDS, OPERATOR, Small, until
 from tests.platform.shell import Shell
 
 pytestmark = [pytest.mark.platform, pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -24,7 +24,7 @@ CHANGE = ("openstack", "reconfigure", "--set", "keystone/token.expiration=7200")
 
 @pytest.fixture(scope="module")
 def shell(platform: dict[str, str]) -> Shell:
-    return Shell(platform)
+    return Shell({**platform, "OS_CLOUD": OPERATOR})
 
 
 def test_a_deployment_and_a_change_killed_at_every_step_come_to_the_same_end(

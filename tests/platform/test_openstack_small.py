@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.platform.clusters import Host
-from tests.platform.openstack_small import APP, DEPLOY, DEPLOY_SECONDS, FIND, MEMBERS, Small, until
+from tests.platform.openstack_small import APP, DEPLOY, DEPLOY_SECONDS, FIND, MEMBERS, OPERATOR, Small, until
 from tests.platform.shell import Shell
 from tools.load import THREADS, Load
 
@@ -19,7 +19,7 @@ RATE = 20
 
 @pytest.fixture(scope="module")
 def shell(platform: dict[str, str]) -> Shell:
-    return Shell(platform)
+    return Shell({**platform, "OS_CLOUD": OPERATOR})
 
 
 @pytest.fixture(scope="module")

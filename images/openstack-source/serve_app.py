@@ -1,0 +1,1 @@
+../openstack/serve_app.py
