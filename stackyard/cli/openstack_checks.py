@@ -59,12 +59,12 @@ def insist(deploying: Deploying, wanted: Inputs) -> None:
 
 
 def _cluster(wanted: Inputs) -> Iterator[Found]:
-    name = f"cluster {wanted.cluster}"
     try:
         found = infra.cluster(infra.session(), wanted.cluster)
     except errors.NotFound:
-        yield Found(name, True, f"is not there; deploy makes it, with {wanted.nodes} nodes")
+        yield Found(f"cluster {wanted.cluster}", True, f"is not there; deploy makes it, with {wanted.nodes} nodes")
         return
+    name = f"cluster {found['name']}"
     status, health = found["status"], found.get("health_status")
     if not status.endswith("_COMPLETE"):
         yield Found(name, False, f"{status}: {found.get('status_reason') or 'see stackyard cluster show'}")
