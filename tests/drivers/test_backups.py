@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from stackyard.drivers.backups.folder import MIB, FolderVault
-from stackyard.drivers.backups.sealing import FRAME
+from stackyard.drivers.backups.sealing import FRAME, MAGIC
 from stackyard.drivers.secrets.fernet import FernetSecrets, ensure_key
 from stackyard.model import errors
 
@@ -78,14 +78,25 @@ def test_every_change_is_found(vault: FolderVault, tmp_path: pathlib.Path) -> No
 def test_a_frame_can_not_be_left_out_or_moved(vault: FolderVault, tmp_path: pathlib.Path) -> None:
     vault.write(APP, BACKUP, [os.urandom(3 * FRAME)])
     whole = file_of(tmp_path).read_bytes()
-    full = FRAME + 16 + 4
-    tail = len(whole) % full  # the head and the last frame, which is short
-    begin = next(at for at in range(tail + 1) if whole[at : at + 4] == (FRAME + 16).to_bytes(4, "big"))
-    one, two, rest = whole[begin : begin + full], whole[begin + full : begin + 2 * full], whole[begin + 2 * full :]
+    head = len(MAGIC) + 2 + int.from_bytes(whole[len(MAGIC) : len(MAGIC) + 2], "big")
+    begin, frames_there = whole[:head], []
+    left = whole[head:]
+    while left:
+        end = 4 + int.from_bytes(left[:4], "big")
+        frames_there.append(left[:end])
+        left = left[end:]
+    one, two, rest = frames_there
     for frames in ((one, rest), (two, one, rest), (one, two), (one, one, two, rest)):
-        file_of(tmp_path).write_bytes(whole[:begin] + b"".join(frames))
+        file_of(tmp_path).write_bytes(begin + b"".join(frames))
         with pytest.raises(errors.GiveUp):
             list(vault.read(APP, BACKUP))
+
+
+def test_what_shrinks_to_nothing_comes_back_piece_by_piece(vault: FolderVault, tmp_path: pathlib.Path) -> None:
+    kept = vault.write(APP, BACKUP, (bytes(FRAME) for _ in range(50)))
+    assert kept.stored < FRAME
+    assert max(len(piece) for piece in vault.read(APP, BACKUP)) == FRAME
+    assert sum(len(piece) for piece in vault.read(APP, BACKUP)) == 50 * FRAME
 
 
 def test_another_platforms_file(vault: FolderVault, tmp_path: pathlib.Path) -> None:

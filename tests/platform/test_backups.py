@@ -174,7 +174,7 @@ def test_another_project_knows_nothing_of_them(shell: Shell, made: dict[str, dic
 
 
 @pytest.mark.slow
-def test_whoever_is_killed_on_the_way(shell: Shell, killer: Killer, made: dict[str, dict[str, Any]]) -> None:
+def test_whoever_makes_one_is_killed(shell: Shell, killer: Killer, made: dict[str, dict[str, Any]]) -> None:
     fill(shell)
     killer.through(
         lambda: shell.ok("backup", "create", APP, "--service", "store", "--no-wait"),
@@ -182,16 +182,23 @@ def test_whoever_is_killed_on_the_way(shell: Shell, killer: Killer, made: dict[s
         "TakeBackup",
         "TidyBackup",
     )
+    rest(shell, made["db"])  # the API is back
+    newest = rest(shell, shell.json("backup", "list", APP)[0])
+    assert (newest["status"], newest["status_reason"]) == ("AVAILABLE", None)
+    assert asked(shell, "verify", newest)["verified_at"]
+
+
+@pytest.mark.slow
+def test_whoever_restores_one_is_killed(shell: Shell, killer: Killer, made: dict[str, dict[str, Any]]) -> None:
     spoil(shell)
-    newest = shell.json("backup", "list", APP)[0]
-    assert rest(shell, newest)["status"] == "AVAILABLE"
     killer.through(
-        lambda: shell.ok("backup", "restore", APP, str(newest["number"]), "--yes", "--no-wait"),
+        lambda: shell.ok("backup", "restore", APP, str(made["store"]["number"]), "--yes", "--no-wait"),
         *("UnpackBackup", "HoldService", "SaveVolumes", "ReplaceVolumes", "ReleaseService"),
     )
-    restored = rest(shell, newest)
+    restored = rest(shell, made["store"])
     assert (restored["status"], restored["status_reason"]) == ("AVAILABLE", None)
     assert store(shell, "ls /files").split() == ["in"]
+    fill(shell)
 
 
 def test_deleting_gives_the_room_back(shell: Shell, platform: dict[str, str], made: dict[str, dict[str, Any]]) -> None:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The form in which a backup's content is kept: compressed, then in frames that are encrypted one by one.
+"""The form in which a backup's content is kept: in frames that are compressed and encrypted one by one.
 
 Used by `folder.py`. A file is the magic word, the length of its head (2 bytes, big-endian), the head (its key as the
-platform's secrets seal it), then frames: the length of the sealed frame (4 bytes), and that. A frame is sealed with
-AES-256-GCM under its number and whether it is the last (NIST SP 800-38D: no nonce twice under one key), with all that
-stands before the first frame as associated data; so none can be changed, moved or left out.
+platform's secrets seal it), then frames: the length of the sealed frame (4 bytes), and that. A frame is up to 1 MiB of
+content, so that no more is in memory either way, compressed with zstd (RFC 8878) and sealed with AES-256-GCM (NIST SP
+800-38D) under its number and whether it is the last, with all that stands before the first frame as associated data. So
+none can be changed, moved or left out.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from stackyard.model.ports import Secrets
 MAGIC = b"SYBACKUP1\n"
 FRAME = 1 << 20
 TAG = 16
+LONGEST = FRAME + (FRAME >> 8) + 64 + TAG
+"""Of a sealed frame: what can't be compressed grows by less (zstd's ZSTD_COMPRESSBOUND)."""
 LEVEL = 3
 HEAD, LENGTH, NONCE = struct.Struct(">H"), struct.Struct(">I"), struct.Struct(">3xQB")
 CHANGED = "what is kept of it was changed or cut off"
@@ -37,11 +40,12 @@ def seal(secrets: Secrets, content: Iterable[bytes]) -> Iterator[bytes]:
     yield head
     cipher, number = AESGCM(key), 0
     held = b""
-    for frame in _framed(_compressed(content)):
+    pack = zstandard.ZstdCompressor(level=LEVEL).compress
+    for frame in map(pack, _framed(content)):
         if number:
             yield _sealed(cipher, number, held, head, last=False)
         held, number = frame, number + 1
-    yield _sealed(cipher, max(1, number), held, head, last=True)
+    yield _sealed(cipher, max(1, number), held or pack(b""), head, last=True)
 
 
 def unseal(secrets: Secrets, file: BinaryIO) -> Iterator[bytes]:
@@ -54,7 +58,9 @@ def unseal(secrets: Secrets, file: BinaryIO) -> Iterator[bytes]:
         cipher = AESGCM(bytes.fromhex(secrets.open(sealed_key.decode())))
     except (errors.GiveUp, ValueError):
         raise errors.GiveUp(f"{CHANGED}, or the platform's key was") from None
-    yield from _decompressed(_frames(cipher, file, head + sealed_key))
+    unpack = zstandard.ZstdDecompressor().decompress
+    for frame in _frames(cipher, file, head + sealed_key):
+        yield unpack(frame)
 
 
 def _sealed(cipher: AESGCM, number: int, frame: bytes, head: bytes, *, last: bool) -> bytes:
@@ -65,7 +71,7 @@ def _frames(cipher: AESGCM, file: BinaryIO, head: bytes) -> Iterator[bytes]:
     """Yield opened frames: which is the last, the file's end says, and the frame's own seal must agree."""
     length, number = file.read(LENGTH.size), 1
     while True:
-        if len(length) < LENGTH.size or LENGTH.unpack(length)[0] > FRAME + TAG:
+        if len(length) < LENGTH.size or LENGTH.unpack(length)[0] > LONGEST:
             raise errors.GiveUp(CHANGED)
         sealed, length = file.read(LENGTH.unpack(length)[0]), file.read(LENGTH.size)
         try:
@@ -75,21 +81,6 @@ def _frames(cipher: AESGCM, file: BinaryIO, head: bytes) -> Iterator[bytes]:
         if not length:
             return
         number += 1
-
-
-def _compressed(content: Iterable[bytes]) -> Iterator[bytes]:
-    work = zstandard.ZstdCompressor(level=LEVEL).compressobj()
-    for piece in content:
-        yield work.compress(piece)
-    yield work.flush()
-
-
-def _decompressed(frames: Iterator[bytes]) -> Iterator[bytes]:
-    work = zstandard.ZstdDecompressor().decompressobj()
-    for frame in frames:
-        piece = work.decompress(frame)
-        if piece:
-            yield piece
 
 
 def _framed(pieces: Iterable[bytes]) -> Iterator[bytes]:
