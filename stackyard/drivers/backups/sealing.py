@@ -60,7 +60,10 @@ def unseal(secrets: Secrets, file: BinaryIO) -> Iterator[bytes]:
         raise errors.GiveUp(f"{CHANGED}, or the platform's key was") from None
     unpack = zstandard.ZstdDecompressor().decompress
     for frame in _frames(cipher, file, head + sealed_key):
-        yield unpack(frame)
+        try:
+            yield unpack(frame)
+        except zstandard.ZstdError:
+            raise errors.GiveUp("it was kept in a form that this version does not know") from None
 
 
 def _sealed(cipher: AESGCM, number: int, frame: bytes, head: bytes, *, last: bool) -> bytes:
