@@ -217,8 +217,8 @@ def due(database: Database, phase: str, service: str, version: str) -> bool:
             f"{service} {version} can't use its database any more, which is of {contracted}: deploy that release"
             " again, or restore a backup from before the upgrade"
         )
-    if phase == "init":
-        return not expanded
+    if phase == "init" or not expanded:  # what a release brings for the first time is made by `init` alone
+        return phase == "init" and not expanded
     return {"expand": expanded, "contract": contracted}[phase] != version
 
 

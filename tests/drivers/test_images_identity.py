@@ -101,6 +101,8 @@ def database(place: Place) -> Container:
 
 def test_a_schema_is_made_once_and_changed_in_two_halves_with_two_passwords_between(place: Place) -> None:
     place.password("first-word")
+    code, said = place.run("openstack-schema", "expand", "keystone")
+    assert (code, "keystone-manage" in said) == (0, False), "what is new is made by init alone"
     code, said = place.run("openstack-schema", "init", "keystone")
     assert code == 0, said
     assert "keystone-manage db_sync" in said
