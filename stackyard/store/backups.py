@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from stackyard.model.backups import Backup
-from stackyard.model.phase import IN_PROGRESS
+from stackyard.model.backups import Backup, Wish
+from stackyard.model.phase import IN_PROGRESS, Phase
 from stackyard.store import tables
 from stackyard.store.mapping import mapper
 from stackyard.store.records import Numbered, Page, Scheduled
@@ -26,8 +26,11 @@ class Backups(Scheduled[Backup], Numbered[Backup]):
         return self.list(None, newest, app_id=app_id, environment=environment, service=service)
 
     def busy(self, app_id: str, environment: str, service: str) -> Backup | None:
-        """Return the backup of a service that is being worked on; None where there is none."""
-        return next((each for each in self.of(app_id, environment, service) if each.phase in IN_PROGRESS), None)
+        """Return the backup of a service that is being worked on; one that is verified beside it is in nobody's way."""
+        under_way = [each for each in self.of(app_id, environment, service) if each.phase in IN_PROGRESS]
+        return next(
+            (each for each in under_way if each.phase is not Phase.UPDATING or each.wish is not Wish.VERIFY), None
+        )
 
     def progress(self, backup: Backup, moved: int) -> bool:
         """Note how many bytes the step under way has carried; tell whether it is still wanted."""
