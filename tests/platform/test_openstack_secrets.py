@@ -58,7 +58,7 @@ def until(look: Callable[[], Any], seconds: float = 300) -> Any:
 
 def keystones(shell: Shell) -> set[str]:
     found = json.loads(operator(shell, "openstack", "status", "--json"))
-    return {each["replica"] for each in found if each["service"] == "keystone" and each["state"] == "running"}
+    return {each["started_at"] for each in found if each["service"] == "keystone" and each["state"] == "running"}
 
 
 def replaced(shell: Shell, before: set[str]) -> bool:
