@@ -144,7 +144,9 @@ def asked(address: str) -> dict[str, object]:
 def listen() -> None:
     """Have everybody who asks on the status port told the status, in a process of its own."""
     command = f"TCP-LISTEN:{STATUS_PORT},fork,reuseaddr,max-children=16"
-    subprocess.Popen(["socat", command, "EXEC:stackyard-group status"], stdin=subprocess.DEVNULL)
+    # Whoever has read enough hangs up, which is no news.
+    quiet = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.Popen(["socat", command, "EXEC:stackyard-group status"], **quiet)
 
 
 # --- the commands --------------------------------------------------------------------------------
