@@ -85,7 +85,7 @@ def test_tokens_stay_good_while_their_keys_are_rotated(shell: Shell, url: str) -
 
 def test_the_password_of_the_database_is_replaced_under_load(shell: Shell, url: str) -> None:
     def digests() -> str:
-        return operator(shell, "exec", APP, "--replica", "database.1", "--", "sh", "-c", DIGESTS)
+        return operator(shell, "exec", APP, "--replica", "database-1", "--", "sh", "-c", DIGESTS)
 
     token, old = client(shell, "token", "issue")["id"], json.loads(digests())["authentication_string"]
     before = keystones(shell)
