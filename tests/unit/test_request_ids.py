@@ -138,3 +138,46 @@ def test_what_is_no_request_id_is_refused(given: str) -> None:
 
 def test_an_id_is_found_however_it_is_written() -> None:
     assert checked("req-ABCDEF00-2222-3333-4444-555555555555").islower()
+
+
+OUTER = "req-142aeed1-9e6e-4831-8b83-bffad76f5b71"
+WHO = "8cab6cfb04924294972cfaba907faa8f cfff007f52434f9491803c77ab8389b1 - - default default"
+REAL = [
+    ("glance", f"GET /v2/schemas/image 200 6083 bytes 8 ms {OUTER}"),
+    (
+        "neutron",
+        f"2026-11-21 18:41:50.491 12 INFO neutron.api.wsgi [{OUTER} req-98b453c6-3a5e-43cf-b4c4-40a0e28e11c8 {WHO}] "
+        '10.200.1.17 "GET /v2.0/networks HTTP/1.1" status: 200  len: 881 time: 0.0411382',
+    ),
+    (
+        "nova",
+        f"2026-11-21 18:41:53.285 8 INFO nova.api.openstack.requestlog [None {OUTER} {WHO}] 127.0.0.1 "
+        '"POST /compute/v2.1/servers" status: 202 len: 377 microversion: 2.96 time: 3.107',
+    ),
+    ("nova", "POST /v2.1/servers 202 377 bytes 3111 ms -"),
+    (
+        "placement",
+        f"2026-11-21 18:41:53.650 10 INFO placement.requestlog [{OUTER} req-50e34f49-41b1-433c-b9dd-b4ce5c6eb14a {WHO}]"
+        ' 10.200.1.20 "GET /allocation_candidates?limit=1000" status: 200 len: 943 microversion: 1.36',
+    ),
+    (
+        "nova-compute",
+        f"2026-11-21 18:41:58.976 6 INFO nova.compute.claims [None {OUTER} {WHO}] "
+        "[instance: 76efccf3-f1e7-4f62-beff-4a05ad2dd26f] Claim successful on node 8f1c",
+    ),
+]
+"""Lines of OpenStack 2025.1 about one server's creation, and one that is not told apart from others."""
+
+
+def test_lines_of_real_services_are_found_from_any_of_their_ids() -> None:
+    lines = [line(service, text) for service, text in REAL]
+    for request in (OUTER, "req-50e34f49-41b1-433c-b9dd-b4ce5c6eb14a"):
+        chain = Chain(request)
+        chain.learn(lines)
+        assert [each.service for each in lines if chain(each)] == [
+            "glance",
+            "neutron",
+            "nova",
+            "placement",
+            "nova-compute",
+        ]
