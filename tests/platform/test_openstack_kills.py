@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SIGKILL of worker and API at each step of a deployment of OpenStack and of the release after it: the same end state."""
+"""SIGKILL of worker and API at each step of OpenStack's deployment, and of the release after it: the same end state."""
 
 from __future__ import annotations
 
