@@ -23,7 +23,7 @@ test-faults:  ## Run the tests that take minutes: nodes, disks and Engines that 
 
 test-openstack:  ## Deploy OpenStack's own services from images that are made here, and use them with its client.
 	@tools/bootstrap.sh --openstack
-	@$(PYTHON) -m pytest -m openstack tests/platform/test_openstack_deploy.py
+	@$(PYTHON) -m pytest -m openstack tests/platform/test_openstack_deploy.py tests/platform/test_openstack_secrets.py tests/drivers/test_openstack_options.py
 
 test-stacks:  ## Build and serve the samples of all language packs, those whose stacks take minutes to make too.
 	@tools/bootstrap.sh --test
