@@ -4,7 +4,7 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults test-openstack test-stacks test-oracle test-tempest lint bench clean
+.PHONY: help demo test test-faults test-openstack test-stacks test-oracle test-tempest test-tempest-openstack lint bench clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ test-oracle:  ## Ask Magnum's own API (from PyPI) and this one the same question
 test-tempest:  ## Run OpenStack's own tests of Magnum (those that need no cluster) against the one-machine platform.
 	@tools/bootstrap.sh --tempest
 	@$(PYTHON) -m tools.tempest
+
+test-tempest-openstack:  ## Run OpenStack's own tests (identity, image, network, orchestration) against the OpenStack deployed here.
+	@tools/bootstrap.sh --tempest
+	@$(PYTHON) -m tools.tempest_openstack
 
 lint:  ## Check form, types and the direction of imports.
 	@tools/bootstrap.sh

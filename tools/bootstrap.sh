@@ -6,7 +6,7 @@
 #   tools/bootstrap.sh --test   also the Debian packages that the tests start servers from
 #   tools/bootstrap.sh --openstack  also the browser that its dashboard is looked at with
 #   tools/bootstrap.sh --oracle     also Magnum itself, in .venv-oracle
-#   tools/bootstrap.sh --tempest    also OpenStack's own tests of Magnum, in .venv-tempest
+#   tools/bootstrap.sh --tempest    also OpenStack's own tests of its services, in .venv-tempest
 #
 # Can be run at any time and killed at any time: done work is recognised, half-done work is done again.
 # Where packages come from is decided by pip's and apt's own configuration on this host.
@@ -125,5 +125,5 @@ esac
 ensure_environment .venv constraints.txt -e "$EXTRAS"
 case ${1-} in
     --oracle) ensure_environment .venv-oracle constraints-oracle.txt magnum gunicorn ;;
-    --tempest) ensure_environment .venv-tempest constraints-tempest.txt tempest magnum-tempest-plugin ;;
+    --tempest) ensure_environment .venv-tempest constraints-tempest.txt tempest magnum-tempest-plugin heat-tempest-plugin ;;
 esac
