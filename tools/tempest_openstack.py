@@ -22,7 +22,7 @@ from tools.bench.platform import Platform
 
 CLOUD = "openstack"
 SMOKE = r"tempest\.api\.(image|network)\..*\bsmoke\b"
-CHOSEN = tempest.Chosen(rf"tempest\.api\.identity\.v3\.|{SMOKE}|heat_tempest_plugin\.tests\.api", "^$", 58)
+CHOSEN = tempest.Chosen(rf"tempest\.api\.identity\.v3\.|{SMOKE}|heat_tempest_plugin\.tests\.api", "^$", 105)
 MEMBER = "tempest-member"
 
 
