@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("stackyard.local.cli.platform:status", "Tell what of the platform is up."),
     "env": ("stackyard.local.cli.platform:env", 'Print exports for your shell: eval "$(stackyard env)".'),
     "images": ("stackyard.local.cli.images:images", "Build and list the platform's images."),
-    "openstack": ("stackyard.cli.openstack:openstack", "Deploy OpenStack's own services as an application."),
+    "openstack": ("stackyard.cli.openstack.commands:openstack", "Deploy OpenStack's own services as an application."),
     "cluster": ("stackyard.cli.clusters:cluster", "Make, look at, change and delete clusters."),
     "push": ("stackyard.cli.applications:push", "Build a folder or git repository and deploy it."),
     "plan": ("stackyard.cli.plan:plan", "Show what a push of a folder would do and why, without building."),

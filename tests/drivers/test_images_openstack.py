@@ -9,7 +9,7 @@ import re
 import pytest
 from cryptography.fernet import Fernet
 
-from stackyard.cli import openstack_clouds, openstack_packages, openstack_secrets
+from stackyard.cli.openstack import clouds, packages, secrets
 from stackyard.drivers.builders import compose
 from stackyard.drivers.files import templates
 from stackyard.local import recipes, stacks
@@ -18,9 +18,9 @@ from stackyard.model.applications import AppSpec, Stage
 NOT_SECRET = {"API_URL", "REGION"}
 
 
-@pytest.fixture(scope="module", params=openstack_packages.NAMES)
+@pytest.fixture(scope="module", params=packages.NAMES)
 def package(request: pytest.FixtureRequest) -> pathlib.Path:
-    return openstack_packages.ROOT / str(request.param)
+    return packages.ROOT / str(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def spec(package: pathlib.Path) -> AppSpec:
 
 def test_every_value_that_files_need_is_made_or_derived(spec: AppSpec, package: pathlib.Path) -> None:
     asked = {key for file in spec.files for key in templates.keys(file.text, file.name)}
-    made = set(openstack_secrets.needed(package / "compose.yaml"))
+    made = set(secrets.needed(package / "compose.yaml"))
     assert asked == made | NOT_SECRET
 
 
@@ -51,7 +51,7 @@ def test_all_services_of_openstack_run_from_one_image(spec: AppSpec, package: pa
 def test_the_gateway_leads_to_each_api_that_there_is(spec: AppSpec, package: pathlib.Path) -> None:
     config = (package / "etc" / "haproxy.cfg").read_text()
     led = set(re.findall(r"server-template \S+ \d+ (\S+)", config))
-    apart = {openstack_packages.GATEWAY, "db", spec.registry}
+    apart = {packages.GATEWAY, "db", spec.registry}
     assert led == {f"{each.name}:{each.port}" for each in spec.services if each.port and each.name not in apart}
 
 
@@ -73,20 +73,20 @@ def test_stages_begin_expand_contract_and_check_the_same_services(spec: AppSpec)
 
 
 def test_what_both_packages_have_is_the_same_in_both() -> None:
-    whole, small = (openstack_packages.ROOT / name / "etc" for name in openstack_packages.NAMES)
+    whole, small = (packages.ROOT / name / "etc" for name in packages.NAMES)
     for name in ("keystone.conf", "clouds.yaml", "db.cfg"):
         assert (small / name).read_text() == (whole / name).read_text()
 
 
 def test_the_small_image_is_the_first_layer_of_the_whole_one() -> None:
-    whole, small = ((recipes.FOLDER / name / "Dockerfile").read_text() for name in openstack_packages.NAMES)
+    whole, small = ((recipes.FOLDER / name / "Dockerfile").read_text() for name in packages.NAMES)
     first = whole[whole.index("FROM ") : whole.index("RUN apt-get")]
     assert first in small
 
 
 def test_secrets_are_new_each_time_and_keys_are_keys() -> None:
     names = ["FERNET_KEY_0", "ADMIN_PASSWORD", "HEAT_ENCRYPTION_PASSPHRASE"]
-    one, other = openstack_secrets.made(names), openstack_secrets.made(names)
+    one, other = secrets.made(names), secrets.made(names)
     assert not set(one.values()) & set(other.values())
     assert Fernet(one["FERNET_KEY_0"]).decrypt(Fernet(one["FERNET_KEY_0"]).encrypt(b"x")) == b"x"
     assert len(one["HEAT_ENCRYPTION_PASSPHRASE"]) == 32
@@ -98,7 +98,6 @@ def test_the_cloud_is_added_beside_others_and_taken_out(
     file = tmp_path / "clouds.yaml"
     file.write_text("clouds: {mine: {region_name: here}}\n")
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(file))
-    clouds = openstack_clouds
     clouds.write("http://127.0.0.1/identity/v3", "word", "RegionOne")
     assert clouds.known("http://127.0.0.1/identity/v3")
     assert not clouds.known("http://192.0.2.1/identity/v3")

@@ -19,7 +19,7 @@ def bare(platform: Platform) -> None:
 @pytest.fixture
 def operator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OS_CLOUD", "stackyard")
-    monkeypatch.setattr("stackyard.cli.openstack.OPERATOR", "stackyard")
+    monkeypatch.setattr("stackyard.cli.openstack.commands.OPERATOR", "stackyard")
 
 
 def test_they_are_made_and_waited_for(platform: Platform, run: Run) -> None:

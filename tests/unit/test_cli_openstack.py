@@ -9,7 +9,7 @@ import click
 import pytest
 from cli_platform import Platform, Run
 
-from stackyard.cli import openstack_deploying, openstack_options, openstack_packages
+from stackyard.cli.openstack import deploying, options, packages
 
 APP = "/application-deployment/v1/apps/openstack"
 
@@ -17,7 +17,7 @@ APP = "/application-deployment/v1/apps/openstack"
 @pytest.fixture
 def deployed(platform: Platform, run: Run, monkeypatch: pytest.MonkeyPatch) -> Platform:
     monkeypatch.setenv("OS_CLOUD", "stackyard")
-    monkeypatch.setattr("stackyard.cli.openstack.OPERATOR", "stackyard")
+    monkeypatch.setattr("stackyard.cli.openstack.commands.OPERATOR", "stackyard")
     made = {"uuid": "u", "name": "openstack", "status": "DEPLOYMENT_COMPLETE", "release": 1, "cluster_id": "home"}
     platform.apps["openstack"] = made
     platform.workflows["openstack"], platform.releases["openstack"] = [], []
@@ -27,7 +27,7 @@ def deployed(platform: Platform, run: Run, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 def test_options_are_read_with_their_section_and_service() -> None:
-    one, other = openstack_options.parsed(["nova/DEFAULT.debug=a=b.c"], ["heat/a.b.c"])
+    one, other = options.parsed(["nova/DEFAULT.debug=a=b.c"], ["heat/a.b.c"])
     assert (one.config, one.section, one.name, one.value) == ("nova", "DEFAULT", "debug", "a=b.c")
     assert (other.config, other.section, other.name, other.value) == ("heat", "a.b", "c", None)
 
@@ -35,25 +35,25 @@ def test_options_are_read_with_their_section_and_service() -> None:
 @pytest.mark.parametrize("word", ["nova/DEFAULT.debug", "nova=1", "nova/debug=1", "/a.b=1", "nova/a.b=1\n2"])
 def test_what_is_no_option_is_refused_with_an_example(word: str) -> None:
     with pytest.raises(click.UsageError):
-        openstack_options.parsed([word], [])
+        options.parsed([word], [])
 
 
 def test_what_was_asked_for_before_stays_unless_something_else_is() -> None:
     kept = {"API_URL": "https://cloud.example.org", "PACKAGE": "identity", "OPENSTACK_RELEASE": "2025.1"}
-    found = openstack_packages.deployed(kept, package=None, nodes=None)
+    found = packages.deployed(kept, package=None, nodes=None)
     assert (found.package, found.address, found.host, found.nodes) == (
         "identity",
         "https://cloud.example.org",
         "cloud.example.org",
         1,
     )
-    assert openstack_packages.deployed(kept, package="openstack").package == "openstack"
-    assert openstack_packages.deployed({}).address == openstack_packages.HERE
-    assert openstack_packages.deployed({"API_URL": "http://h"}).package == "openstack"
+    assert packages.deployed(kept, package="openstack").package == "openstack"
+    assert packages.deployed({}).address == packages.HERE
+    assert packages.deployed({"API_URL": "http://h"}).package == "openstack"
 
 
 def test_config_is_set_where_it_differs_and_secrets_where_they_lack() -> None:
-    wanted = openstack_packages.Inputs(package="identity")
+    wanted = packages.Inputs(package="identity")
     first = wanted.config("http://h", {})
     assert first["API_URL"] == "http://h"
     assert all("secret" in first[name] for name in ("ADMIN_PASSWORD", "FERNET_KEY_2", "KEYSTONE_DATABASE_PASSWORD"))
@@ -102,7 +102,7 @@ def test_a_check_shows_what_would_change_and_ends_with_1_when_one_fails(run: Run
     ("nodes", "words"), [("abc", ""), ("aab", "stops it"), ("aabcd", "is borne"), ("aaa", "3 of 3 members")]
 )
 def test_members_that_share_a_node_are_explained(nodes: str, words: str) -> None:
-    said = openstack_deploying.shared({"name": "database", "members": [{"node": node} for node in nodes]})
+    said = deploying.shared({"name": "database", "members": [{"node": node} for node in nodes]})
     assert words in said
     assert bool(said) == bool(words)
 
@@ -111,6 +111,6 @@ def test_nothing_to_upgrade_is_told_with_its_cure(
     run: Run, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OS_CLOUD", "stackyard")
-    monkeypatch.setattr("stackyard.cli.openstack.OPERATOR", "stackyard")
+    monkeypatch.setattr("stackyard.cli.openstack.commands.OPERATOR", "stackyard")
     code, _, said = run("openstack", "upgrade")
     assert (code, "stackyard openstack deploy" in said) == (1, True)

@@ -9,8 +9,7 @@ import pytest
 from cli_platform import Platform, Run
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from stackyard.cli import openstack_rotation as rotation
-from stackyard.cli import openstack_secrets
+from stackyard.cli.openstack import rotation, secrets
 from stackyard.model import errors
 
 NAMES = [f"FERNET_KEY_{number}" for number in range(3)]
@@ -27,14 +26,14 @@ def changed(config: dict[str, str]) -> dict[str, str]:
 
 
 def test_tokens_pass_between_replicas_of_before_and_behind_a_rotation() -> None:
-    before = openstack_secrets.made(NAMES)
+    before = secrets.made(NAMES)
     after = changed(before)
     assert keystone(after).decrypt(keystone(before).encrypt(b"old")) == b"old"
     assert keystone(before).decrypt(keystone(after).encrypt(b"new")) == b"new"
 
 
 def test_a_key_goes_with_the_second_rotation() -> None:
-    before = openstack_secrets.made(NAMES)
+    before = secrets.made(NAMES)
     token = keystone(before).encrypt(b"x")
     with pytest.raises(InvalidToken):
         keystone(changed(changed(before))).decrypt(token)
@@ -78,7 +77,7 @@ def test_a_service_that_has_no_password_is_named() -> None:
 
 def test_a_third_key_takes_the_place_of_the_primary_one_where_there_were_two() -> None:
     there = {"FERNET_KEY_0": None, "FERNET_KEY_1": None, "ADMIN_PASSWORD": None}
-    asked = openstack_secrets.changes([*NAMES, "CREDENTIAL_KEY_1", "CREDENTIAL_KEY_2"], there)
+    asked = secrets.changes([*NAMES, "CREDENTIAL_KEY_1", "CREDENTIAL_KEY_2"], there)
     assert asked["FERNET_KEY_2"] == {"from": "FERNET_KEY_1"}
     assert set(asked) == {"FERNET_KEY_2", "CREDENTIAL_KEY_1", "CREDENTIAL_KEY_2"}
     assert all("secret" in asked[name] for name in ("CREDENTIAL_KEY_1", "CREDENTIAL_KEY_2"))
@@ -87,7 +86,7 @@ def test_a_third_key_takes_the_place_of_the_primary_one_where_there_were_two() -
 @pytest.fixture
 def deployed(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     monkeypatch.setenv("OS_CLOUD", "stackyard")
-    monkeypatch.setattr("stackyard.cli.openstack.OPERATOR", "stackyard")
+    monkeypatch.setattr("stackyard.cli.openstack.commands.OPERATOR", "stackyard")
     platform.apps["openstack"] = {"uuid": "u", "name": "openstack", "status": "DEPLOYMENT_COMPLETE", "release": 1}
     platform.releases["openstack"] = [{"number": 1}]
     platform.config["openstack"] = {name: {"secret": "x"} for name in [*NAMES, "KEYSTONE_DATABASE_PASSWORD"]}

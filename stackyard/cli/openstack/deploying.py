@@ -11,20 +11,10 @@ from typing import Any
 
 import urllib3
 
-from stackyard.cli import (
-    deployments,
-    infra,
-    openstack_clouds,
-    openstack_packages,
-    output,
-    push,
-    sources,
-    templates,
-    waiting,
-    workflows,
-)
+from stackyard.cli import deployments, infra, output, push, sources, templates, waiting, workflows
 from stackyard.cli.following import Operation
-from stackyard.cli.openstack_packages import APP, GATEWAY, REGION, Inputs
+from stackyard.cli.openstack import clouds, packages
+from stackyard.cli.openstack.packages import APP, GATEWAY, REGION, Inputs
 from stackyard.cli.session import Session, quote
 from stackyard.model import errors
 
@@ -48,7 +38,7 @@ class Deploying:
         config = self.config()
         if config and asked.get("cluster") is None:
             asked["cluster"] = self.session.get(f"/apps/{APP}").get("cluster_id")
-        return openstack_packages.deployed(config, **asked)
+        return packages.deployed(config, **asked)
 
     def config(self) -> Json:
         """Return the application's config, secrets without their values; empty where there is no application."""
@@ -65,7 +55,7 @@ class Deploying:
         app = self.session.get(f"/apps/{app['uuid']}")
         domain = self.session.put(f"/apps/{APP}/domains/{quote(wanted.host)}", {"service": GATEWAY})
         url = wanted.url(domain)
-        ca = openstack_clouds.authority() if url == domain["url"] and domain["certificate"] == "platform" else None
+        ca = clouds.authority() if url == domain["url"] and domain["certificate"] == "platform" else None
         self._configure(wanted, url, ca)
         release = self._push(app, wanted, force=force)
         if wanted.replicas:
@@ -75,13 +65,13 @@ class Deploying:
         for group in self.session.get(f"/apps/{APP}/groups"):
             if shared(group):
                 self.progress.note(shared(group))
-        told = {"url": url, "cloud": openstack_clouds.NAME, "package": wanted.package, "release": release}
+        told = {"url": url, "cloud": clouds.NAME, "package": wanted.package, "release": release}
         return {**told, "seconds": round(time.monotonic() - began, 1), "cluster_seconds": round(cluster_seconds, 1)}
 
     def _configure(self, wanted: Inputs, url: str, ca: str | None) -> None:
         """Set what config lacks; the administrator's password, once made, is in clouds.yaml only."""
         there = self.config()
-        known = there if openstack_clouds.known(auth_url(url)) else {**there, "ADMIN_PASSWORD": None}
+        known = there if clouds.known(auth_url(url)) else {**there, "ADMIN_PASSWORD": None}
         if known is not there:
             known.pop("ADMIN_PASSWORD")
         changes = wanted.config(url, known)
@@ -90,7 +80,7 @@ class Deploying:
             secrets = sum(isinstance(value, dict) for value in changes.values())
             self.progress.note(f"config: {secrets} secrets made, {len(changes) - secrets} values set", "✓")
         if "ADMIN_PASSWORD" in changes:
-            openstack_clouds.write(auth_url(url), changes["ADMIN_PASSWORD"]["secret"], REGION, ca)
+            clouds.write(auth_url(url), changes["ADMIN_PASSWORD"]["secret"], REGION, ca)
 
     def _push(self, app: Json, wanted: Inputs, *, force: bool) -> int:
         prepared = sources.prepare(str(wanted.folder), "", force=force)

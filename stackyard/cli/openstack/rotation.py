@@ -13,7 +13,8 @@ from typing import Any
 
 import click
 
-from stackyard.cli import deployments, openstack_secrets, output, waiting
+from stackyard.cli import deployments, output, waiting
+from stackyard.cli.openstack import secrets
 from stackyard.cli.push import SERVICE
 from stackyard.cli.session import Session
 from stackyard.model import errors
@@ -43,7 +44,7 @@ def turned(kind: str) -> Json:
     the new primary key, since it was staged there, and those behind the old one.
     """
     staged, secondary, primary = (f"{kind}_KEY_{number}" for number in range(3))
-    (new,) = openstack_secrets.made([staged]).values()
+    (new,) = secrets.made([staged]).values()
     return {staged: {"secret": new}, secondary: {"from": primary}, primary: {"from": staged}}
 
 
@@ -109,7 +110,7 @@ def passwords(services: tuple[str, ...], accounts: bool, wait: bool, as_json: bo
     """Replace the passwords of databases: the one before is good until the services with the new one serve."""
     session = Session(SERVICE)
     names = chosen(_config(session), services, accounts=accounts)
-    change = {name: {"secret": value} for name, value in openstack_secrets.made(names).items()}
+    change = {name: {"secret": value} for name, value in secrets.made(names).items()}
     _release(session, change, f"{len(names)} passwords replaced", wait=wait, as_json=as_json)
 
 

@@ -13,13 +13,13 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
-from stackyard.cli import openstack_secrets
+from stackyard.cli.openstack import secrets
 
 APP = "openstack"
 GATEWAY = "api"
 REGION = "RegionOne"
 NAMES = ("openstack", "identity")
-ROOT = pathlib.Path(__file__).resolve().parents[2] / "packages"
+ROOT = pathlib.Path(__file__).resolve().parents[3] / "packages"
 RELEASES = ("2025.1",)
 HERE = "127.0.0.1"
 
@@ -61,7 +61,7 @@ class Inputs:
         """Return the change of config: what is derived from these, and new secrets for those that it lacks."""
         derived = {URL_KEY: url, REGION_KEY: REGION, PACKAGE_KEY: self.package, RELEASE_KEY: self.release}
         plain = {key: value for key, value in derived.items() if there.get(key) != value}
-        return {**plain, **openstack_secrets.changes(openstack_secrets.needed(self.folder / "compose.yaml"), there)}
+        return {**plain, **secrets.changes(secrets.needed(self.folder / "compose.yaml"), there)}
 
 
 def deployed(config: Mapping[str, Any], **asked: Any) -> Inputs:

@@ -13,21 +13,10 @@ from typing import Any, TypeVar
 
 import click
 
-from stackyard.cli import (
-    applications,
-    clusters,
-    deployments,
-    openstack_backups,
-    openstack_checks,
-    openstack_clouds,
-    openstack_options,
-    openstack_packages,
-    openstack_rotation,
-    output,
-    push,
-)
-from stackyard.cli.openstack_deploying import Deploying, scale
-from stackyard.cli.openstack_packages import APP
+from stackyard.cli import applications, clusters, deployments, output, push
+from stackyard.cli.openstack import backups, checks, clouds, options, packages, rotation
+from stackyard.cli.openstack.deploying import Deploying, scale
+from stackyard.cli.openstack.packages import APP
 from stackyard.cli.session import Session
 from stackyard.model import errors
 
@@ -48,9 +37,9 @@ def openstack() -> None:
 
 def _inputs(command: F) -> F:
     """Add the options that say what a deployment is derived from; what is not given stays as it was."""
-    at, names = openstack_packages.HERE, openstack_packages.NAMES
+    at, names = packages.HERE, packages.NAMES
     for option in (
-        click.option("--release", type=click.Choice(openstack_packages.RELEASES), help="OpenStack's release."),
+        click.option("--release", type=click.Choice(packages.RELEASES), help="OpenStack's release."),
         click.option("--package", type=click.Choice(names), help=f"How much of OpenStack. Default: {names[0]}."),
         click.option("--cluster", help=f"Cluster to deploy on; made when absent. Default: {APP}."),
         click.option("--nodes", type=click.IntRange(min=1), help="Nodes of a cluster made now. Default: 1."),
@@ -95,7 +84,7 @@ def upgrade(skip_checks: bool, as_json: bool, **asked: Any) -> None:
     if not deploying.config():
         raise errors.Conflict(f"there is nothing to upgrade yet; run: stackyard {APP} deploy")
     if not skip_checks:
-        openstack_checks.insist(deploying, wanted)
+        checks.insist(deploying, wanted)
     told = deploying.run(wanted, force=True)
     deploying.follow(told["release"])
     _tell(told, as_json=as_json)
@@ -112,14 +101,14 @@ def check(services: bool, as_json: bool, **asked: Any) -> int:
     """
     deploying = _deploying(as_json=as_json)
     wanted = deploying.inputs(**asked)
-    preview = openstack_checks.preview(deploying, wanted)
-    found = openstack_checks.run(deploying, wanted, services=services)
+    preview = checks.preview(deploying, wanted)
+    found = checks.run(deploying, wanted, services=services)
     rows = [each.row() for each in found]
     if as_json:
         output.print_json({"changes": preview, "checks": rows})
     else:
-        openstack_checks.tell(preview, wanted)
-        output.print_table(openstack_checks.COLUMNS, rows)
+        checks.tell(preview, wanted)
+        output.print_table(checks.COLUMNS, rows)
     return 0 if all(each.good for each in found) else 1
 
 
@@ -135,19 +124,19 @@ def reconfigure(sets: tuple[str, ...], unsets: tuple[str, ...], replicas: dict[s
 
     Secrets don't belong into options: set them by `stackyard config openstack set --secret KEY=-`, and write ${KEY}.
     """
-    asked = openstack_options.parsed(sets, unsets)
+    asked = options.parsed(sets, unsets)
     if not asked and not replicas:
-        raise click.UsageError(f"name something to change: --set {openstack_options.EXAMPLE}, or --replicas keystone=3")
+        raise click.UsageError(f"name something to change: --set {options.EXAMPLE}, or --replicas keystone=3")
     session, as_json = Session(push.SERVICE), how["as_json"]
-    wanted = openstack_options.overlays(session, asked) if asked else {}
-    changes = openstack_options.differences(session, wanted)
+    wanted = options.overlays(session, asked) if asked else {}
+    changes = options.differences(session, wanted)
     if how["dry_run"] or not as_json:
         _tell_changes(changes, as_json=as_json)
     if how["dry_run"]:
         return
     if replicas:
         scale(session, replicas, output.Progress(quiet=as_json))
-    answer = openstack_options.lay(session, wanted) if changes else None
+    answer = options.lay(session, wanted) if changes else None
     if answer and answer["release"] is not None:
         title = f"release {answer['release']} of {APP}, with other options"
         deployments.finish(session, APP, answer, title, wait=how["wait"], as_json=as_json)
@@ -189,8 +178,8 @@ def status(as_json: bool) -> None:
     output.show(SERVICE_COLUMNS, rows, as_json=as_json, empty="nothing runs yet")
 
 
-openstack.add_command(openstack_backups.backup)
-openstack.add_command(openstack_backups.restore)
+openstack.add_command(backups.backup)
+openstack.add_command(backups.restore)
 
 
 @openstack.command()
@@ -201,9 +190,9 @@ openstack.add_command(openstack_backups.restore)
 def destroy(context: click.Context, yes: bool, keep_cluster: bool, cluster: str) -> None:
     """Delete the services with all their data, the cloud in clouds.yaml, and the cluster made for them."""
     context.invoke(applications.destroy, app=APP, yes=yes, wait=True, as_json=False)
-    openstack_clouds.forget()
+    clouds.forget()
     if not keep_cluster and cluster == APP:
         context.invoke(clusters.delete, name=cluster, yes=yes, wait=True, as_json=False)
 
 
-openstack.add_command(openstack_rotation.rotate)
+openstack.add_command(rotation.rotate)

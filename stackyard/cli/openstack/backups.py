@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from stackyard.cli import backups, output
-from stackyard.cli.openstack_packages import APP
+from stackyard.cli.openstack.packages import APP
 from stackyard.cli.push import SERVICE
 from stackyard.cli.session import Session
 from stackyard.model import errors

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from stackyard.cli.openstack_packages import APP
+from stackyard.cli.openstack.packages import APP
 from stackyard.cli.session import Session, quote
 from stackyard.drivers.files import ini
 from stackyard.model import errors

@@ -14,8 +14,8 @@ from typing import Any
 import click
 
 from stackyard.cli import archive, checks, infra, output, waiting
-from stackyard.cli.openstack_deploying import Deploying, shared
-from stackyard.cli.openstack_packages import APP, URL_KEY, Inputs
+from stackyard.cli.openstack.deploying import Deploying, shared
+from stackyard.cli.openstack.packages import APP, URL_KEY, Inputs
 from stackyard.cli.session import Session, quote
 from stackyard.model import errors
 
