@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from stackyard.drivers.workloads import spec
@@ -37,11 +37,14 @@ STARTING = "(health: starting)"
 
 @dataclasses.dataclass
 class _Probe:
-    """What is known of one container: its check's command (None: not asked for yet), whether it has succeeded."""
+    """What is known of one container: its check's command (None: not asked for yet), whether it has succeeded.
+
+    `trial` is the newest time that it was asked, over or not.
+    """
 
     command: Sequence[str] | None = None
     proved: bool = False
-    busy: bool = False
+    trial: Future[None] | None = None
 
 
 class Probes:
@@ -57,26 +60,28 @@ class Probes:
         """Begin no more checks."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def prove(self, app_id: str, containers: Sequence[Container]) -> list[Container]:
-        """Return the containers; those that only start by their engine's word but have passed their check `proved`."""
-        return [dataclasses.replace(each, proved=self._proved(app_id, each)) for each in containers]
+    def prove(self, app_id: str, containers: Sequence[Container], patience: float = 0) -> list[Container]:
+        """Return the containers; those that only start by their engine's word but have passed their check `proved`.
 
-    def _proved(self, app_id: str, container: Container) -> bool:
+        Those that are being asked are waited for, up to `patience` seconds.
+        """
         # A group's member waits for others, and is used by names only: asking it early would find out nothing sooner.
-        if STARTING not in container.listed["Status"] or spec.GROUP in container.labels:
-            return False
-        with self._lock:
-            probe = self._probe(container.listed["Id"])
-            if probe.proved or probe.busy:
-                return probe.proved
-            probe.busy = True
-        self._pool.submit(self._try, app_id, container, probe)
-        return False
+        starting = [each for each in containers if STARTING in each.listed["Status"] and spec.GROUP not in each.labels]
+        probes = {each.listed["Id"]: self._begun(app_id, each) for each in starting}
+        wait([each.trial for each in probes.values() if each.trial], patience)
+        good = {ident for ident, probe in probes.items() if probe.proved}
+        return [dataclasses.replace(each, proved=each.listed["Id"] in good) for each in containers]
 
-    def _probe(self, container: str) -> _Probe:
-        while len(self._known) >= KEPT and container not in self._known:
-            del self._known[next(iter(self._known))]
-        return self._known.setdefault(container, _Probe())
+    def _begun(self, app_id: str, container: Container) -> _Probe:
+        """Return what is known of a container, which is asked from now on until it has been proved."""
+        ident = container.listed["Id"]
+        with self._lock:
+            while len(self._known) >= KEPT and ident not in self._known:
+                del self._known[next(iter(self._known))]
+            probe = self._known.setdefault(ident, _Probe())
+            if not probe.proved and (probe.trial is None or probe.trial.done()):
+                probe.trial = self._pool.submit(self._try, app_id, container, probe)
+        return probe
 
     def _try(self, app_id: str, container: Container, probe: _Probe) -> None:
         engine, ident = NodeEngine(container.node), container.listed["Id"]
@@ -90,8 +95,6 @@ class Probes:
                 time.sleep(0 if probe.proved else PAUSE_SECONDS if listens else LISTEN_SECONDS)
         except errors.StackyardError:
             return  # it is just coming or going; the engine's own checks go on
-        finally:
-            probe.busy = False
         if probe.proved:
             self._changed(app_id)
 

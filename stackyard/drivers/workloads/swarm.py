@@ -45,6 +45,8 @@ from stackyard.model.ports import ClusterAccess, Registry, Replica, Run, RunSeen
 SETTLE_SECONDS = 10.0
 CONVERGE_SECONDS = 0.5
 FIRST_CHECK_SECONDS = 0.3
+FIRST_PROOF_SECONDS = 1.0
+"""People who look are told of a replica what its check says, where that says it soon."""
 STOPPED_AT_ONCE = 16
 
 
@@ -59,7 +61,9 @@ class SwarmWorkloads:
         self._checks = Checks(lambda app_id: self._hub.tell(app_id, CHECKED))
         self._glances = Glances(
             self._reach,
-            lambda app_id, found: self._checks.judge(app_id, self._probes.prove(app_id, found), FIRST_CHECK_SECONDS),
+            lambda app_id, found: self._checks.judge(
+                app_id, self._probes.prove(app_id, found, FIRST_PROOF_SECONDS), FIRST_CHECK_SECONDS
+            ),
         )
         self._rolls: dict[str, Roll] = {}
         self._looked = threading.local()
