@@ -153,7 +153,7 @@ def test_followed_while_it_is_kept_in_order_and_soon(world: World, store: FileLo
     followed.close()
     ordered = [
         line.at for line in lines if not line.late
-    ]  # a busy machine may deliver some too late to be put in order
+    ]  # a busy machine may deliver some too late for that
     assert ordered == sorted(ordered)
     assert list(by_replica(lines).values()) == [[str(number) for number in range(COUNT)]] * 4
     ranked = statistics.quantiles(delays, n=100)

@@ -305,7 +305,7 @@ def test_followed_logs_of_four_busy_writers_are_in_order_and_soon_there(world: W
     reader.join(5)
     ordered = [
         each.at for each in lines if not each.late
-    ]  # a busy machine may deliver some too late to be put in order
+    ]  # a busy machine may deliver some too late for that
     assert ordered == sorted(ordered)
     streams = collections.defaultdict(list)
     for each in lines:
