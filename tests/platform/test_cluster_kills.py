@@ -72,6 +72,7 @@ def test_shrinking(api: Api, host: Host, killer: Killer, cluster: str) -> None:
     host.check_whole(cluster, managers=1, workers=1)
 
 
+@pytest.mark.slow
 def test_upgrade(api: Api, host: Host, killer: Killer, cluster: str) -> None:
     ids = member_ids(host.nodes(cluster, "master")[0])
     template = api.template("sytest-next", NEXT_IMAGE)

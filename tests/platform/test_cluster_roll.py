@@ -109,7 +109,8 @@ class Visitor(Watcher):
             client.close()
             self.answers += 1
         except requests.exceptions.SSLError as error:
-            self.refusals.append(f"{where}: {error}")
+            if "EOF occurred" not in str(error):  # an engine that ends while it is greeted refuses nobody
+                self.refusals.append(f"{where}: {error}")
         except requests.RequestException:
             return  # it is being replaced
 

@@ -117,7 +117,13 @@ def destroy(shell: Shell) -> None:
     until(shell, lambda: "killed" not in [app["name"] for app in shell.json("apps")])
 
 
-@pytest.mark.parametrize("moment", moments(*FIRST_PUSH_STEPS))
+def at(steps: tuple[str, ...], *quick: str) -> pytest.MarkDecorator:
+    """Return a test's parameters: all moments at which to kill, of which only the quick ones are for every run."""
+    chosen = [pytest.param(each, marks=() if each in quick else pytest.mark.slow) for each in moments(*steps)]
+    return pytest.mark.parametrize("moment", chosen)
+
+
+@at(FIRST_PUSH_STEPS, "after:MakeRelease", "after:StartRun", "after:SwitchRoute")
 def test_first_push(shell: Shell, killer: Killer, home: str, tmp_path: pathlib.Path, moment: str) -> None:
     killer.arrange(moment)
     push(shell, write(tmp_path, "one"))
@@ -127,7 +133,7 @@ def test_first_push(shell: Shell, killer: Killer, home: str, tmp_path: pathlib.P
     destroy(shell)
 
 
-@pytest.mark.parametrize("moment", moments(*SECOND_PUSH_STEPS))
+@at(SECOND_PUSH_STEPS, "after:StartRun", "after:SwitchRoute")
 def test_second_push(shell: Shell, killer: Killer, home: str, tmp_path: pathlib.Path, moment: str) -> None:
     if not builds(shell):
         push(shell, write(tmp_path, "one"))
@@ -138,7 +144,7 @@ def test_second_push(shell: Shell, killer: Killer, home: str, tmp_path: pathlib.
     until(shell, lambda: running(shell) == [("redis", 1), ("web", newest + 1)])
 
 
-@pytest.mark.parametrize("moment", moments(*PROMOTION_STEPS))
+@at(PROMOTION_STEPS, "after:SwitchRoute")
 def test_promotion(shell: Shell, killer: Killer, home: str, tmp_path: pathlib.Path, moment: str) -> None:
     if not builds(shell):
         push(shell, write(tmp_path, "one"))
@@ -159,7 +165,7 @@ def test_promotion(shell: Shell, killer: Killer, home: str, tmp_path: pathlib.Pa
     assert (made[0]["current"], made[0]["images"]) == (True, tried["images"])
 
 
-@pytest.mark.parametrize("moment", moments(*DESTROY_STEPS))
+@at(DESTROY_STEPS, "after:RemoveRuns")
 def test_destroy(shell: Shell, killer: Killer, host: Host, home: str, tmp_path: pathlib.Path, moment: str) -> None:
     if not builds(shell):
         push(shell, write(tmp_path, "one"))
