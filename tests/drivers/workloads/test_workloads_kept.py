@@ -151,9 +151,7 @@ def test_followed_while_it_is_kept_in_order_and_soon(world: World, store: FileLo
         lines += [line for line, _ in found]
         delays += [now - datetime.datetime.fromisoformat(line.at[:26] + "+00:00").timestamp() for line, _ in found]
     followed.close()
-    ordered = [
-        line.at for line in lines if not line.late
-    ]  # a busy machine may deliver some too late for that
+    ordered = [line.at for line in lines if not line.late]  # a busy machine may deliver some too late for that
     assert ordered == sorted(ordered)
     assert list(by_replica(lines).values()) == [[str(number) for number in range(COUNT)]] * 4
     ranked = statistics.quantiles(delays, n=100)

@@ -303,9 +303,7 @@ def test_followed_logs_of_four_busy_writers_are_in_order_and_soon_there(world: W
     world.until(lambda: len(lines) >= count * 8, 60)
     stream.close()  # type: ignore[attr-defined]
     reader.join(5)
-    ordered = [
-        each.at for each in lines if not each.late
-    ]  # a busy machine may deliver some too late for that
+    ordered = [each.at for each in lines if not each.late]  # a busy machine may deliver some too late for that
     assert ordered == sorted(ordered)
     streams = collections.defaultdict(list)
     for each in lines:
