@@ -11,7 +11,6 @@ import click
 from stackyard.cli import output, waiting
 from stackyard.cli.push import SERVICE
 from stackyard.cli.session import Session, quote
-from stackyard.model import errors
 
 Json = dict[str, Any]
 
@@ -97,7 +96,7 @@ def delete(app: str, number: str, yes: bool) -> None:
     output.confirm(f"Delete backup {number} of {app}?", yes=yes)
     session, path = Session(SERVICE), _path(app, number)
     session.delete(path)
-    waiting.until(lambda: _gone(session, path), f"deleting backup {number}", SECONDS, waiting.CLOSE)
+    waiting.until(lambda: waiting.gone(session, path), f"deleting backup {number}", SECONDS, waiting.CLOSE)
 
 
 def make(
@@ -162,14 +161,6 @@ def _looked(session: Session, paths: list[str], detail: Callable[[str], None]) -
         # By powers of two: a log file gets a few lines of a long one.
         detail(", ".join(f"{each['service']}, {_size(1 << each['moved'].bit_length() >> 1)}" for each in busy))
     return None if busy else found
-
-
-def _gone(session: Session, path: str) -> bool | None:
-    try:
-        session.get(path)
-    except errors.NotFound:
-        return True
-    return None
 
 
 def _row(found: Json) -> Json:

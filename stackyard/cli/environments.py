@@ -14,7 +14,6 @@ from stackyard.cli import output, waiting
 from stackyard.cli.deployments import finish, wait_option
 from stackyard.cli.push import SERVICE
 from stackyard.cli.session import Session, quote
-from stackyard.model import errors
 
 COLUMNS = ("name", "status", "release", "url", "reason")
 REMOVE_SECONDS = 300.0
@@ -63,17 +62,9 @@ def _remove(session: Session, app: str, name: str, *, as_json: bool) -> None:
     path = f"/apps/{quote(app)}/environments/{quote(name)}"
     session.delete(path)
     with output.Progress(quiet=as_json).step(f"remove {name} of {app}"):
-        waiting.until(lambda: _gone(session, path), f"removing {name} of {app}", REMOVE_SECONDS)
+        waiting.until(lambda: waiting.gone(session, path), f"removing {name} of {app}", REMOVE_SECONDS)
     if as_json:
         output.print_json({"app": app, "environment": name, "deleted": True})
-
-
-def _gone(session: Session, path: str) -> bool | None:
-    try:
-        session.get(path)
-    except errors.NotFound:
-        return True
-    return None
 
 
 @click.command()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from stackyard.cli.session import Session
 from stackyard.model import errors
 
 T = TypeVar("T")
@@ -18,6 +19,15 @@ SILENCE_SECONDS = 30.0
 SHORTEST, LONGEST = 0.05, 1.0
 CLOSE = 0.3
 """The longest pause for what is a matter of moments."""
+
+
+def gone(session: Session, path: str) -> bool | None:
+    """Return True once there is nothing at a path any more; for `until`."""
+    try:
+        session.get(path)
+    except errors.NotFound:
+        return True
+    return None
 
 
 def until(look: Callable[[], T | None], what: str, timeout: float, longest: float = LONGEST) -> T:

@@ -105,7 +105,9 @@ class Applications:
             _check_scale(app, release, wanted)
             message = "scaled to " + ", ".join(f"{name}={count}" for name, count in sorted(wanted.items()))
             tx.deployments.note(deployment, "asked", f"{who(caller)} {message}")
-            return touch(tx, deployment, release, message, self.rules, scale={**deployment.scale, **wanted})
+            return touch(
+                tx, deployment, release, message, self.rules.ready_seconds, scale={**deployment.scale, **wanted}
+            )
 
     def destroy(self, caller: Caller, ident: str) -> None:
         """Ask for the application to go, with its containers, volumes, images and releases."""

@@ -102,8 +102,8 @@ def _chosen(release: Release, name: str) -> Sequence[Service]:
             f"no service of release {release.number} says how it is backed up ('x-stackyard: {{backup: ...}}');"
             f" name one with volumes: {having or 'there is none'}"
         )
-    found = next((service for service in running if service.name == name), None)
-    if found is None:
+    found = release.spec.named(name)
+    if found is None or found.stage is not Stage.RUN:
         known = ", ".join(service.name for service in running)
         raise errors.BadInput(f"there is no service '{name[:63]}'; there are: {known}")
     if not found.backup and (found.group or not found.mounts):
@@ -122,7 +122,7 @@ def _check_made(found: Backup) -> None:
 
 
 def _check_service(found: Backup, release: Release) -> None:
-    service = next((each for each in release.spec.services if each.name == found.service), None)
+    service = release.spec.named(found.service)
     if service is None:
         raise errors.Conflict(f"release {release.number}, which serves, has no service {found.service}")
     if found.form is Form.DUMP and not (service.backup and service.backup.restore):

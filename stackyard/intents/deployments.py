@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from stackyard.intents.rules import Rules, living, usable, within
+from stackyard.intents.rules import living, usable, within
 from stackyard.model import errors
 from stackyard.model.applications import PRODUCTION, SEPARATOR, Application, Deployment, Release, host_label
 from stackyard.model.clusters import Cluster
@@ -110,11 +110,14 @@ def adjust(tx: Transaction, deployment: Deployment, message: str, **fields: obje
 
 
 def touch(
-    tx: Transaction, deployment: Deployment, release: Release, message: str, rules: Rules, **fields: object
+    tx: Transaction, deployment: Deployment, release: Release, message: str, ready_seconds: float, **fields: object
 ) -> Deployment:
-    """Ask an environment for a release (the same one again: for its new scale); it has failed when out of time."""
+    """Ask an environment for a release (the same one again: for its new scale); it has failed when out of time.
+
+    A service may take `ready_seconds`. Raises Conflict where the environment is being removed.
+    """
     staying(deployment)
-    limit = within(rules.ready_seconds * release.spec.starts)
+    limit = within(ready_seconds * release.spec.starts)
     return tx.deployments.change(deployment, Trigger.CHANGE, message, deadline=limit, release=release.number, **fields)
 
 

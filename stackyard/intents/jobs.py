@@ -128,7 +128,7 @@ def _service(release: Release, name: str) -> Service:
     if not name:
         ours = [service for service in services if service.build] or list(services)
         return next((service for service in ours if service.name == "web"), ours[0])
-    found = next((service for service in services if service.name == name), None)
+    found = release.spec.named(name)
     if found is None:
         known = ", ".join(service.name for service in services)
         raise errors.BadInput(f"there is no service '{name[:63]}'; there are: {known}")

@@ -167,7 +167,7 @@ class Releases:
             for domain in claimed(tx, tx.applications.get(to.app_id), release, self.rules.domain):
                 tx.domains.put(domain)
         tx.releases.insert(release)
-        touch(tx, to, release, f"release {number}: {summary}", self.rules, **fields)
+        touch(tx, to, release, f"release {number}: {summary}", self.rules.ready_seconds, **fields)
         return release
 
 

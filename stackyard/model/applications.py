@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
+from collections.abc import Sequence
 
 from stackyard.model.backups import BackupRule
 from stackyard.model.files import File, FileMount
@@ -34,6 +35,14 @@ class HealthCheck:
     disabled: bool = False
     http: str = ""
     tcp: bool = False
+
+
+def check_command(test: Sequence[str]) -> tuple[str, ...]:
+    """Return the argument vector of a health check's test (Compose, Engine API), empty where it runs no command."""
+    kind, *words = test or ("NONE",)
+    if kind == "CMD-SHELL":
+        return ("/bin/sh", "-c", *words)
+    return tuple(words) if kind == "CMD" else ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +147,10 @@ class AppSpec:
     notes: tuple[str, ...] = dataclasses.field(default=(), compare=False)
     files: tuple[File, ...] = ()
     registry: str = ""
+
+    def named(self, name: str) -> Service | None:
+        """Return the service of a name, None where there is none."""
+        return next((service for service in self.services if service.name == name), None)
 
     @property
     def starts(self) -> int:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stackyard.intents.rules import within
+from stackyard.intents.deployments import touch
 from stackyard.model.backups import Backup
-from stackyard.model.phase import ENDING, Trigger
+from stackyard.model.phase import ENDING
 from stackyard.store import Store, Transaction
 
 
@@ -36,5 +36,4 @@ class Holding:
             return
         scale = {**of.scale, **wanted}
         kept = {name: number for name, number in scale.items() if number is not None}
-        limit = within(self.ready_seconds * tx.releases.number(of.app_id, of.release).spec.starts)
-        tx.deployments.change(of, Trigger.CHANGE, words, deadline=limit, release=of.release, scale=kept)
+        touch(tx, of, tx.releases.number(of.app_id, of.release), words, self.ready_seconds, scale=kept)

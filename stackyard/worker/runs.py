@@ -44,7 +44,7 @@ def runs_of(secrets: Secrets, of: Deployment, release: Release, services: Sequen
 
 def service_of(release: Release, name: str) -> Service:
     """Return a service of a release; raises GiveUp where it has none of this name."""
-    found = next((service for service in release.spec.services if service.name == name), None)
+    found = release.spec.named(name)
     if found is None:
         raise errors.GiveUp(f"release {release.number} has no service '{name}'")
     return found

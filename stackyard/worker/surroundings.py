@@ -84,7 +84,7 @@ class Surroundings:
             if deployment.serving < 1:
                 return Known(deployment, cluster, lack=f"nothing serves in {record.environment}")
             release = tx.releases.number(record.app_id, deployment.serving)
-        service = next((each for each in release.spec.services if each.name == record.service), None)
+        service = release.spec.named(record.service)
         lack = _lack(record, service)
         return Known(deployment, cluster, release, None if lack else service, lack)
 

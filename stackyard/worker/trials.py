@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from stackyard.model import errors
-from stackyard.model.applications import Mount, Service
+from stackyard.model.applications import Mount, Service, check_command
 from stackyard.model.backups import Backup, BackupRule, before_restore, beside, ending, job_id
 from stackyard.model.ports import ClusterAccess, Contents, Jobs, JobSpec, Run
 from stackyard.worker.transfers import Transfer, feed
@@ -183,7 +183,4 @@ def _bare(run: Run, mounts: tuple[Mount, ...]) -> Run:
 
 def _own_check(service: Service) -> tuple[str, ...]:
     """Return the service's own check as a command; nothing where it is none."""
-    test = service.healthcheck.test if service.healthcheck else ()
-    if test[:1] == ("CMD-SHELL",):
-        return ("/bin/sh", "-c", *test[1:])
-    return test[1:] if test[:1] == ("CMD",) else ()
+    return check_command(service.healthcheck.test) if service.healthcheck else ()

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from stackyard.drivers.backups.folder import FolderVault
-from stackyard.drivers.secrets.fernet import FernetSecrets, ensure_key
 from stackyard.drivers.workloads.fake_jobs import FakeJobs
 from stackyard.intents.backups import Backups as Intents
 from stackyard.intents.rules import Rules
@@ -22,7 +21,7 @@ from stackyard.model.applications import Application, AppSpec, Deployment, Mount
 from stackyard.model.backups import Backup, BackupRule, Cause, Wish
 from stackyard.model.clusters import Cluster, ClusterObserved, Node
 from stackyard.model.phase import Phase, Trigger
-from stackyard.model.ports import ClusterAccess, JobSpec, NodeAccess, Replica, RunSeen, TLSPair
+from stackyard.model.ports import ClusterAccess, JobSpec, Replica, RunSeen
 from stackyard.model.records import Caller
 from stackyard.store import Store
 from stackyard.store.leases import Leases
@@ -31,6 +30,7 @@ from stackyard.worker.backups import Backups, Means
 from stackyard.worker.faults import Faults
 from stackyard.worker.reconciler import Reconciler
 from stackyard.worker.trials import FOLDER
+from tests.worker.open_authorities import OpenAuthorities
 
 CALLER = Caller("u", "p", frozenset({"member"}))
 DUMPS = BackupRule(("dump",), ("load",), ("check",), ("ready",), "*/5 * * * *", 2)
@@ -145,22 +145,6 @@ class World(FakeJobs):
         return len(self._seen) + len(kept)
 
 
-class Authorities:
-    """One node, reached without certificates."""
-
-    def __init__(self, folder: pathlib.Path) -> None:
-        ensure_key(folder / "key")
-        self.secrets = FernetSecrets(folder / "key")
-
-    def reach(self, cluster: Cluster | None) -> ClusterAccess | None:
-        return ClusterAccess("c", (NodeAccess("n1", "10.0.0.2", "master", TLSPair("", "", "")),)) if cluster else None
-
-    def must_reach(self, cluster: Cluster | None) -> ClusterAccess:
-        access = self.reach(cluster)
-        assert access
-        return access
-
-
 class Bench:
     """An application whose release serves on a cluster of one node, worked on by hand."""
 
@@ -168,7 +152,7 @@ class Bench:
         self.store = Store(f"sqlite:///{folder}/db")
         self.store.migrate()
         self.world = World()
-        authorities = Authorities(folder)
+        authorities = OpenAuthorities(folder)
         self.vault = FolderVault(folder / "backups", authorities.secrets, 64, 0)
         means = Means(self.world, self.world, self.world, self.vault)  # type: ignore[arg-type]
         self.noun = Backups(self.store, authorities, means)  # type: ignore[arg-type]

@@ -71,10 +71,9 @@ class Deploying:
     def _configure(self, wanted: Inputs, url: str, ca: str | None) -> None:
         """Set what config lacks; the administrator's password, once made, is in clouds.yaml only."""
         there = self.config()
-        known = there if clouds.known(auth_url(url)) else {**there, "ADMIN_PASSWORD": None}
-        if known is not there:
-            known.pop("ADMIN_PASSWORD")
-        changes = wanted.config(url, known)
+        if not clouds.known(auth_url(url)):
+            there.pop("ADMIN_PASSWORD", None)
+        changes = wanted.config(url, there)
         if changes:
             self.session.patch(f"/apps/{APP}/config", changes)
             secrets = sum(isinstance(value, dict) for value in changes.values())

@@ -13,13 +13,13 @@ from typing import Any
 
 import click
 
-from stackyard.cli import deployments, output, waiting
+from stackyard.cli import checks, deployments, output, waiting
 from stackyard.cli.openstack import secrets
+from stackyard.cli.openstack.packages import APP
 from stackyard.cli.push import SERVICE
 from stackyard.cli.session import Session
 from stackyard.model import errors
 
-APP = "openstack"
 TOKEN_LIFE = datetime.timedelta(hours=1)
 """Keystone's default ([token] expiration)."""
 MIGRATE = ("keystone-manage", "credential_migrate")
@@ -92,13 +92,9 @@ def _migrate(session: Session, progress: output.Progress) -> None:
     with progress.step("stored credentials closed with the newest key"):
         job = session.post(f"/apps/{APP}/jobs", asked)
         path = f"/apps/{APP}/jobs/{job['uuid']}"
-        done = waiting.until(lambda: _ended(session.get(path)), " ".join(MIGRATE), MIGRATE_SECONDS)
+        (done,) = waiting.until(lambda: checks.ended(session, [path]), " ".join(MIGRATE), MIGRATE_SECONDS)
     if done["status"] != "done":
         raise errors.StackyardError(f"{' '.join(MIGRATE)}: {done['status_reason']}")
-
-
-def _ended(job: Json) -> Json | None:
-    return job if job["status"] in ("done", "failed") else None
 
 
 @rotate.command()

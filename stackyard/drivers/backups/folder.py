@@ -16,7 +16,8 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 
-from stackyard.drivers.backups.sealing import seal, synced, unseal
+from stackyard.drivers.backups.sealing import seal, unseal
+from stackyard.drivers.disks import sync_folder
 from stackyard.model import errors
 from stackyard.model.ports import Kept, Secrets
 
@@ -78,7 +79,7 @@ class FolderVault:
             with contextlib.suppress(OSError):
                 os.unlink(draft)
             raise
-        synced(folder)
+        sync_folder(folder)
         return Kept(counted.size, stored, counted.sha256.hexdigest())
 
     def read(self, app_id: str, backup_id: str) -> Iterator[bytes]:

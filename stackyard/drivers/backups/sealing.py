@@ -10,7 +10,6 @@ none can be changed, moved or left out.
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
@@ -96,12 +95,3 @@ def _framed(pieces: Iterable[bytes]) -> Iterator[bytes]:
             del held[:FRAME]
     if held:
         yield bytes(held)
-
-
-def synced(folder: str | os.PathLike[str]) -> None:
-    """Have what was named in a folder stay named after a loss of power."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -6,11 +6,11 @@ Called by `compose`; raises only BadInput.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from stackyard.drivers import schedules
+from stackyard.drivers.builders.words import split
 from stackyard.model import errors
 from stackyard.model.applications import Service, Stage
 from stackyard.model.backups import KEEP, BackupRule
@@ -58,10 +58,7 @@ def _check(service: Service, asked: BackupRule) -> None:
 
 
 def _words(said: object, where: str) -> tuple[str, ...]:
-    try:
-        words = shlex.split(said) if isinstance(said, str) else said
-    except ValueError as error:
-        raise errors.BadInput(f"{where}: {said!r} can't be split into words: {error}") from None
+    words = split(said, where) if isinstance(said, str) else said
     if not isinstance(words, list) or not words or not all(isinstance(word, str) and word for word in words):
         raise errors.BadInput(f"{where} must be a command: a string or a list of strings")
     return tuple(words)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,6 +25,7 @@ from stackyard.drivers.builders.health import health
 from stackyard.drivers.builders.mounts import mounts
 from stackyard.drivers.builders.names import domains
 from stackyard.drivers.builders.ports import target_port
+from stackyard.drivers.builders.words import split
 from stackyard.model import errors
 from stackyard.model.applications import BuildSpec, HealthCheck, Service, Stage
 
@@ -74,7 +74,7 @@ class ServiceReader:
             port=port if stage is Stage.RUN else None,
             mounts=mounts(self.asked.get("volumes", []), self._at("volumes")),
             depends_on=self._depends_on(),
-            healthcheck=health((self.asked.get("x-stackyard") or {}).get("health"), self._healthcheck(), self.name),
+            healthcheck=health(own.get("health"), self._healthcheck(), self.name),
             replicas=self._replicas(),
             working_dir=self.asked.get("working_dir"),
             user=str(self.asked["user"]) if "user" in self.asked else None,
@@ -83,11 +83,7 @@ class ServiceReader:
             memory_bytes=self._memory(),
             stage=stage,
             schedule=schedule,
-            domains=domains(
-                (self.asked.get("x-stackyard") or {}).get("domains"),
-                self.name,
-                listens=bool(port) and stage is Stage.RUN,
-            ),
+            domains=domains(own.get("domains"), self.name, listens=bool(port) and stage is Stage.RUN),
             files=configs.mounts(self.asked, f"service {self.name!r}"),
             again=stages.again(own, stage, self.name),
             group=group,
@@ -124,12 +120,7 @@ class ServiceReader:
         asked = self.asked.get(key)
         if asked is None:
             return None
-        if isinstance(asked, list):
-            return tuple(asked)
-        try:
-            return tuple(shlex.split(asked))
-        except ValueError as error:
-            raise errors.BadInput(f"{self._at(key)}: {asked!r} can't be split into words: {error}") from None
+        return tuple(asked if isinstance(asked, list) else split(asked, self._at(key)))
 
     def _environment(self) -> dict[str, str]:
         files = env_files(self.asked.get("env_file", []), self._at("env_file"), self.read)

@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from stackyard.drivers.disks import sync_folder
 from stackyard.drivers.sources.addresses import Gate
 from stackyard.drivers.sources.checks import GzipTarCheck
 from stackyard.drivers.sources.git import Errand
@@ -49,7 +50,7 @@ class SourceFolder:
         with storage_errors(), self._partial() as partial:
             digest = _copy(stream, partial, limit)
             os.replace(partial, self._path(digest))
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
         return digest
 
     def fetch(self, repository: str, revision: str, log: Log) -> tuple[str, str]:
@@ -144,15 +145,6 @@ def _remove(path: pathlib.Path) -> None:
             path.unlink()
     except FileNotFoundError:
         pass
-
-
-def _sync_folder(folder: pathlib.Path) -> None:
-    """Make a rename in the folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextlib.contextmanager

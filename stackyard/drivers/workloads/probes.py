@@ -23,6 +23,7 @@ from stackyard.drivers.workloads import spec
 from stackyard.drivers.workloads.api import NodeEngine
 from stackyard.drivers.workloads.observe import Container, endpoint_of
 from stackyard.model import errors
+from stackyard.model.applications import check_command
 
 PAUSE_SECONDS = 0.1
 LISTEN_SECONDS = 0.02
@@ -115,10 +116,7 @@ def _listens(container: Container) -> bool:
 
 def _command(details: Mapping[str, Any]) -> Sequence[str]:
     """Return the argument vector of the container's health check, or nothing."""
-    kind, *words = (details["Config"].get("Healthcheck") or {}).get("Test") or ["NONE"]
-    if kind == "CMD":
-        return words
-    return ["/bin/sh", "-c", *words] if kind == "CMD-SHELL" else []
+    return check_command((details["Config"].get("Healthcheck") or {}).get("Test") or ())
 
 
 def _run(engine: NodeEngine, container: str, command: Sequence[str]) -> bool:

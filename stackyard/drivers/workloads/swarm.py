@@ -57,8 +57,8 @@ class SwarmWorkloads:
         self._registry = registry
         self._hub = Hub()
         self._reach = Reach()
-        self._probes = Probes(lambda app_id: self._hub.tell(app_id, CHECKED))
-        self._checks = Checks(lambda app_id: self._hub.tell(app_id, CHECKED))
+        self._probes = Probes(self._changed)
+        self._checks = Checks(self._changed)
         self._glances = Glances(
             self._reach,
             lambda app_id, found: self._checks.judge(
@@ -73,6 +73,9 @@ class SwarmWorkloads:
         self._hub.close()
         self._checks.close()
         self._probes.close()
+
+    def _changed(self, app_id: str) -> None:
+        self._hub.tell(app_id, CHECKED)
 
     # --- looking -------------------------------------------------------------------------------
 
