@@ -220,7 +220,7 @@ def _member(entry: dict[str, Any], tasks: int, now: float) -> Member:
     state = _state(entry)
     return Member(
         id=entry["ID"],
-        name=entry["Description"].get("Hostname", ""),
+        name=entry["Description"].get("Hostname") or entry["ID"],  # it may have been lost before it told its name
         role=MASTER if entry["Spec"]["Role"] == "manager" else "worker",
         state=state,
         address=address,
