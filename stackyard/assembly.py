@@ -114,7 +114,7 @@ def assemble(options: cfg.ConfigOpts) -> Parts:
         contents=SwarmContents(),
         vault=FolderVault(folder / "backups", secrets, options.backups.megabytes),
         registry=registry,
-        rebaser=RegistryRebase(registry.manifests(), registry.address()),
+        rebaser=RegistryRebase(registry.manifests, registry.address()),
         router=HAProxyRouter(folder / "router"),
         certificates=HostCertificates(folder / "certificates"),
         logs=FileLogStore(folder / "lines", Bounds(options.logs.megabytes * 1024 * 1024, options.logs.days * 86400.0)),

@@ -105,7 +105,9 @@ class Bench:
         request = BuildRequest(
             NODE, str(self.folder), service, self.repository(), tag, PROJECT, self.app, self.revision, self.unwanted
         )
-        return self.builder(limits).build(request, self.log.append)
+        made = self.builder(limits).build(request, self.log.append)
+        self.engine.images.pull(made)  # as the node does that runs it
+        return made
 
     def push(self) -> str:
         """Detect and build the first service."""

@@ -6,10 +6,15 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import docker
 import docker.errors
 import requests
+
+from stackyard.drivers.registries.assembling import assemble
+from stackyard.drivers.registries.manifests import Manifests
+from stackyard.model.ports import Tar
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
@@ -21,6 +26,7 @@ class LoopbackRegistry:
         self._address = f"127.0.0.1:{port}"
         self._session = requests.Session()
         self._session.trust_env = False
+        self.manifests = Manifests(f"http://{self._address}/v2", lambda _: {})
         self.granted: list[tuple[tuple[str, ...], ...]] = []
 
     def address(self) -> str:
@@ -36,6 +42,20 @@ class LoopbackRegistry:
         url = f"http://{self._address}/v2/{repository}/manifests/{tag}"
         answer = self._session.head(url, headers={"Accept": MANIFEST})
         return answer.headers["Docker-Content-Digest"] if answer.ok else None
+
+    def assemble(
+        self, below: str, layers: Sequence[Tar], config: Mapping[str, Any], repository: str, tag: str
+    ) -> str | None:
+        name, _, digest = below.partition("@")
+        source = name.removeprefix(f"{self._address}/")
+        return assemble(self.manifests, (source, digest), layers, config, (repository, tag))
+
+    def lose(self, repository: str) -> None:
+        """Delete all images of a repository."""
+        url = f"http://{self._address}/v2/{repository}"
+        for tag in self._session.get(f"{url}/tags/list").json()["tags"]:
+            answer = self._session.delete(f"{url}/manifests/{self.digest(repository, tag)}")
+            assert answer.status_code == 202, answer.text
 
     def attach(self, cluster_id: str) -> None: ...
 

@@ -32,14 +32,14 @@ def measure(platform: Platform) -> list[Figure]:
 
 def rebased(registry: DistributionRegistry) -> float:
     """Publish the images, patch the stack, and return the seconds that moving all of them took."""
-    manifests = registry.manifests()
+    manifests = registry.manifests
     stack = manifests.read(STACK, "latest")
     assert stack is not None, "the platform has no Python stack yet: measure push before"
     names = [f"sybench/rebase-{number}/web" for number in range(APPS)]
     published = [f"{registry.address()}/{name}@{_publish(manifests, name, stack)}" for name in names]
     _add_layer(manifests, STACK, "latest", stack, "patched", {})
     try:
-        rebaser = RegistryRebase(registry.manifests(), registry.address())
+        rebaser = RegistryRebase(registry.manifests, registry.address())
         began = time.monotonic()
         moved = [rebaser.rebase(image) for image in published]
         seconds = time.monotonic() - began

@@ -25,7 +25,7 @@ from stackyard.drivers.builders.buildpack_results import EMPTY, Result
 from stackyard.drivers.builders.buildpacks import Buildpack
 from stackyard.drivers.builders.executor import Executor
 from stackyard.drivers.builders.images import Made
-from stackyard.drivers.builders.layers import Layer, add_layers
+from stackyard.drivers.builders.layers import Layer, Overlay
 from stackyard.drivers.builders.plans import APP, PORT, PROJECT, VOLUME, Step
 from stackyard.drivers.builders.steps import VERSION, Shop, Work
 from stackyard.drivers.builders.workroom import UID, USER
@@ -180,7 +180,7 @@ class Image:
             told = {**self._labels(built_by, result.told, found, theirs, app), **_plain(result.told["labels"])}
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise errors.GiveUp(f"the buildpacks left no proper result: {error!r}") from error
-        return add_layers(executor.node, self.below, [*theirs, start, app], self._config(built_by), told)
+        return Overlay(self.below, [*theirs, start, app], self._config(built_by), told).loaded(executor.node)
 
     def _launcher(self, told: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> Layer:
         """Return the layer with the launcher, a program for each process, and folders for volumes."""

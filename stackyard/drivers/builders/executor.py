@@ -18,7 +18,7 @@ from typing import Any
 from stackyard.drivers.builders import context, labels
 from stackyard.drivers.builders.engine import BuildNode
 from stackyard.drivers.builders.images import Images, Made
-from stackyard.drivers.builders.layers import Layer, add_layers
+from stackyard.drivers.builders.layers import Layer, Overlay, assembled
 from stackyard.drivers.builders.limits import Limits
 from stackyard.drivers.builders.plans import APP, PORT, Plan
 from stackyard.drivers.builders.steps import VERSION, Shop, Work
@@ -74,7 +74,7 @@ class Executor:
         if plan.build:
             return self._built(bench, log)
         log("Adding the application's files\n")
-        return Made(self._laid(bench, [], tree), below.mounts)
+        return self._laid(bench, [], tree)
 
     def _installed(self, shop: Shop, plan: Plan, base: Made, log: Log) -> Made:
         """Return the image with what the application needs to run."""
@@ -101,7 +101,7 @@ class Executor:
         with contextlib.closing(work.layer(log)) as produced:
             files = dataclasses.replace(shop.tree, names=shop.tree.names if plan.tree else [])
             keyed = dataclasses.replace(bench, config={**config, "Labels": {**config["Labels"], _KEY: key}})
-            return Made(self._laid(keyed, [produced], files), below.mounts)
+            return self._laid(keyed, [produced], files)
 
     def _workshop(self, shop: Shop, plan: Plan, below: Made, log: Log) -> Made:
         """Return the image in which the build runs: with its own tools, else what the application runs on."""
@@ -117,13 +117,18 @@ class Executor:
             found = self.node.api.images(filters={"label": f"{_KEY}={key}"})
         return str(found[0]["Id"]) if found else None
 
-    def _laid(self, bench: Bench, produced: list[Layer], files: context.Files) -> str:
+    def _laid(self, bench: Bench, produced: list[Layer], files: context.Files) -> Made:
+        """Return the image with files on top, written in the registry; on the node where that lacks what is below."""
         request = bench.shop.request
         folders = request.service.build.folders if request.service.build else ()
         below = self.images.inspected(bench.below.id)
         with contextlib.closing(Layer.of_tree(files, UID, folders)) as layer:
             told = bench.labels(self.images.inspected(bench.base.id), below, [layer, *produced])
-            return add_layers(self.node, below, [layer, *produced], bench.config, told)
+            overlay = Overlay(below, [layer, *produced], bench.config, told)
+            reference = assembled(self.images.registry, bench.below.reference, overlay, request.repository)
+            if reference:
+                return Made("", reference=reference)
+            return Made(overlay.loaded(self.node), bench.below.mounts)
 
     def stack(self, image: str, log: Log) -> Made:
         """Bring a language stack to the node; the first that needs it has it made."""

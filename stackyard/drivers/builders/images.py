@@ -24,7 +24,8 @@ _PULL, _PUSH = ("pull",), ("pull", "push")
 class Made:
     """An image on the node (`id`), and the repositories in which its lower layers may be already.
 
-    `reference` is how the platform's registry has it, by digest (empty: it was not taken from there).
+    `reference` is how the platform's registry has it, by digest (empty: it may not be there). What was made there
+    alone has no id: no node has it yet.
     """
 
     id: str
@@ -115,19 +116,20 @@ class Images:
         Layers that are in one of the `mount` repositories are not sent again.
         """
         name = f"{self.registry.address()}/{repository}"
-        known = self._published(image, name)
+        known = self.published(image, repository)
         if known:
             return known
         with self.node.errors():
             self.node.api.tag(image, name, tag)
         return f"{name}@{self._push(name, tag, self.registry.grant([repository], _PUSH, mount))}"
 
-    def _published(self, image: str, name: str) -> str | None:
-        """Return the reference under which the image was pushed before, if the registry still has it."""
+    def published(self, image: str, repository: str) -> str | None:
+        """Return the reference under which an image of the node was pushed before, if the registry still has it."""
+        name = f"{self.registry.address()}/{repository}"
         here = self.node.inspect(image) or {}
         for known in here.get("RepoDigests") or ():
-            repository, _, digest = known.partition("@")
-            if repository == name and self.registry.digest(name.partition("/")[2], digest):
+            within, _, digest = known.partition("@")
+            if within == name and self.registry.digest(repository, digest):
                 return str(known)
         return None
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An image made by laying files over another one, without running anything: a layer posted to the engine.
+"""Images made by laying files over another one, without running anything: in the registry, or on a node.
 
-Used by `steps` and `executor`. The archive (Docker's own `save` format) names all layers and holds only the new ones:
-the engine has the others. That takes a third of the time of a build with FROM and COPY.
+Used by `steps`, `executor` and `buildpack_images`. To a node goes an archive (Docker's own `save` format) that names
+all layers and holds only the new ones: the engine has the others.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import IO, Any, BinaryIO, cast
 from stackyard.drivers.builders import context
 from stackyard.drivers.builders.engine import BuildNode
 from stackyard.model import errors
+from stackyard.model.ports import Registry
 
 _SPOOL = 32 * 1024 * 1024
 KEPT = "stackyard-made"
@@ -60,38 +61,61 @@ class Layer:
         self.stream.close()
 
 
-def add_layers(
-    node: BuildNode,
-    base: dict[str, Any],
-    layers: Sequence[Layer],
-    config: dict[str, Any],
-    told: Mapping[str, str] | None = None,
-) -> str:
-    """Make an image of a base (as inspected) with layers on top and this config; return its id, made before or now.
+@dataclasses.dataclass(frozen=True)
+class Overlay:
+    """An image to be made of a base (as inspected) with layers on top and this config.
 
     `told` are labels that do not make it another one: where it was made before, it is taken with those of then.
     """
-    content = json.dumps(_image(base, layers, config), sort_keys=True).encode()
-    name = f"{KEPT}:{hashlib.sha256(content).hexdigest()[:40]}"
-    if known := node.inspect(name):
-        return str(known["Id"])
-    labelled = {**config, "Labels": {**(config.get("Labels") or {}), **(told or {})}}
-    text = json.dumps(_image(base, layers, labelled), sort_keys=True).encode()
-    if name not in _load(node, base, layers, text, name):
-        raise errors.GiveUp(f"the engine of {node.name} did not keep the layer posted to it")
-    return "sha256:" + hashlib.sha256(text).hexdigest()
+
+    base: dict[str, Any]
+    layers: Sequence[Layer]
+    config: dict[str, Any]
+    told: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Return a digest of all that makes the image what it is."""
+        return hashlib.sha256(_encoded(self._image(self.config))).hexdigest()[:40]
+
+    def image(self) -> dict[str, Any]:
+        """Return the image's whole configuration, as the OCI image specification has it."""
+        return self._image({**self.config, "Labels": {**(self.config.get("Labels") or {}), **self.told}})
+
+    def loaded(self, node: BuildNode) -> str:
+        """Make the image on a node that has the base; return its id, made before or now."""
+        name = f"{KEPT}:{self.key}"
+        if known := node.inspect(name):
+            return str(known["Id"])
+        text = _encoded(self.image())
+        if name not in _load(node, self.base, self.layers, text, name):
+            raise errors.GiveUp(f"the engine of {node.name} did not keep the layer posted to it")
+        return "sha256:" + hashlib.sha256(text).hexdigest()
+
+    def _image(self, config: dict[str, Any]) -> dict[str, Any]:
+        digests = [*self.base["RootFS"]["Layers"], *(layer.digest for layer in self.layers)]
+        return {
+            "architecture": self.base["Architecture"],
+            "os": self.base["Os"],
+            "created": _CREATED,
+            "config": config,
+            "rootfs": {"type": "layers", "diff_ids": digests},
+            "history": [{"created": _CREATED, "created_by": "stackyard"} for _ in digests],
+        }
 
 
-def _image(base: dict[str, Any], layers: Sequence[Layer], config: dict[str, Any]) -> dict[str, Any]:
-    digests = [*base["RootFS"]["Layers"], *(layer.digest for layer in layers)]
-    return {
-        "architecture": base["Architecture"],
-        "os": base["Os"],
-        "created": _CREATED,
-        "config": config,
-        "rootfs": {"type": "layers", "diff_ids": digests},
-        "history": [{"created": _CREATED, "created_by": "stackyard"} for _ in digests],
-    }
+def assembled(registry: Registry, below: str, overlay: Overlay, repository: str) -> str | None:
+    """Make the image in the registry, of `below` there; return its reference by digest, None where `below` is not."""
+    if not below:
+        return None
+    tag = f"made-{overlay.key}"
+    digest = registry.digest(repository, tag)
+    digest = digest or registry.assemble(below, overlay.layers, overlay.image(), repository, tag)
+    return f"{registry.address()}/{repository}@{digest}" if digest else None
+
+
+def _encoded(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, sort_keys=True).encode()
 
 
 def _load(node: BuildNode, base: dict[str, Any], layers: Sequence[Layer], text: bytes, name: str) -> str:

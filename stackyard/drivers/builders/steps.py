@@ -19,7 +19,7 @@ from typing import IO
 from stackyard.drivers.builders import context, host
 from stackyard.drivers.builders.engine import BuildNode
 from stackyard.drivers.builders.images import Images, Made
-from stackyard.drivers.builders.layers import Layer, add_layers
+from stackyard.drivers.builders.layers import Layer, Overlay
 from stackyard.drivers.builders.limits import Limits
 from stackyard.drivers.builders.output import TAIL_LINES, Output
 from stackyard.drivers.builders.plans import CACHE, PROJECT, VOLUME, Cure, Step
@@ -85,8 +85,11 @@ class Work:
 
     def image(self, log: Log, *, publish: bool = True) -> Made:
         """Return the image with the step's result: on the node, in the registry, or made and published."""
-        mounts = (*((self._repository,) if publish else ()), *self.onto.mounts)
-        return Made(self._found(log, publish) or self._made(log, publish), mounts)
+        made = self._found(log, publish) or self._made(log)
+        if not publish:
+            return Made(made, self.onto.mounts)
+        reference = self.shop.images.publish(made, self._repository, self.key, self.onto.mounts)
+        return Made(made, (self._repository, *self.onto.mounts), reference)
 
     def layer(self, log: Log) -> Layer:
         """Run the step and return what it produced as a layer."""
@@ -111,12 +114,9 @@ class Work:
             return self._tagged(self.shop.images.pull(self._repository, digest))
         return None
 
-    def _made(self, log: Log, publish: bool) -> str:
+    def _made(self, log: Log) -> str:
         log(f"Installing {self.step.subject}\n")
-        image = self._install(log)
-        if publish:
-            self.shop.images.publish(image, self._repository, self.key, self.onto.mounts)
-        return self._tagged(image)
+        return self._tagged(self._install(log))
 
     def _tagged(self, image: str) -> str:
         with self.shop.node.errors():
@@ -142,7 +142,7 @@ class Work:
         labels = {**(base["Config"].get("Labels") or {}), **self._labels()}
         layer = Layer.of_tar(tar)
         try:
-            return add_layers(self.shop.node, base, [layer], {**base["Config"], "Labels": labels})
+            return Overlay(base, [layer], {**base["Config"], "Labels": labels}).loaded(self.shop.node)
         finally:
             layer.close()
 

@@ -89,7 +89,7 @@ class TenantBuilder:
         else:
             made = executor.build(request, self._plan(request.folder), log)
         started = time.monotonic()
-        reference = images.publish(made.id, request.repository, request.tag, made.mounts)
+        reference = images.publish(made.id, request.repository, request.tag, made.mounts) if made.id else made.reference
         log(f"Published {reference} ({time.monotonic() - started:.1f} s)\n")
         return reference
 

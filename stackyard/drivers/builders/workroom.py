@@ -6,6 +6,7 @@ Used by `steps`. Knows no languages.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import dataclasses
 import io
@@ -23,6 +24,7 @@ from stackyard.drivers.builders.engine import BuildNode
 from stackyard.drivers.builders.limits import Limits
 from stackyard.drivers.builders.output import Output
 from stackyard.drivers.builders.plans import APP, CACHE, PROJECT, VOLUME
+from stackyard.drivers.engines.frames import contents
 from stackyard.model import errors
 
 USER, UID = "app", 1000  # as the images of language stacks have them
@@ -81,15 +83,26 @@ class Workroom:
     def run(self, output: Output) -> Ended:
         """Run to the end; the deadline and a flood of output kill it (GiveUp)."""
         api = self.node.patient
-        with self.node.errors():
+        decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        with self.node.errors(), self._attached() as pieces:
             api.start(self.id)
             with self.node.deadline.cutting(self._kill):
-                for piece in api.logs(self.id, stream=True, follow=True):
-                    output.write(piece.decode("utf-8", "replace"))
+                for piece in pieces:
+                    output.write(decode(piece))
                 output.finish()
                 status = int(api.wait(self.id)["StatusCode"])
                 state = api.inspect_container(self.id)["State"]
         return Ended(status, status == 137 or bool(state["OOMKilled"]))
+
+    @contextlib.contextmanager
+    def _attached(self) -> Iterator[Iterator[bytes]]:
+        """Give what the container writes, kept nowhere on the node: what writes without end waits for us to read."""
+        api = self.node.patient
+        url = f"{api.base_url}/v{api.api_version}/containers/{self.id}/attach"
+        answer = api.post(url, params={"stream": 1, "stdout": 1, "stderr": 1}, stream=True)
+        with contextlib.closing(answer):
+            answer.raise_for_status()
+            yield contents(answer.raw)
 
     def commit(self, changes: Sequence[str]) -> str:
         """Return an image of what the container has become; volumes are no part of it."""
@@ -149,7 +162,7 @@ def workroom(node: BuildNode, limits: Limits, image: str, name: str, app_id: str
                 security_opt=["no-new-privileges"],
                 cap_drop=["ALL"],
                 init=False,
-                log_config=docker.types.LogConfig(type="json-file", config={"max-size": "32m"}),
+                log_config=docker.types.LogConfig(type="none"),
                 **limits.of_container(),
             ),
         )

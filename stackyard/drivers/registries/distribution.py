@@ -25,8 +25,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from stackyard.drivers.registries.assembling import assemble
 from stackyard.drivers.registries.manifests import Manifests
 from stackyard.model import errors
+from stackyard.model.ports import Tar
 
 NAME = "registry.stackyard"
 PORT = 5000
@@ -106,6 +108,8 @@ class DistributionRegistry:
         self._instance = instance
         self._secrets = folder / "secrets"
         self._url = f"https://127.0.0.1:{port}/v2"
+        self.manifests = Manifests(self._url, self._bearer, str(self._secrets / "registry-ca.crt"))
+        """The registry's images as documents, for what is done without an engine."""
 
     def address(self) -> str:
         """Return `host:port` under which nodes reach the registry."""
@@ -123,9 +127,13 @@ class DistributionRegistry:
         answer = self._call("HEAD", f"{repository}/manifests/{tag}", (repository, ["pull"]))
         return answer.headers.get("Docker-Content-Digest") if answer.ok else None
 
-    def manifests(self) -> Manifests:
-        """Return the registry's images as documents, for what is done without an engine."""
-        return Manifests(self._url, self._bearer, str(self._secrets / "registry-ca.crt"))
+    def assemble(
+        self, below: str, layers: Sequence[Tar], config: Mapping[str, Any], repository: str, tag: str
+    ) -> str | None:
+        """Write an image of one that is here (by digest) and layers on top; None where it is not here (any more)."""
+        name, _, digest = below.partition("@")
+        source = name.removeprefix(f"{self.address()}/")
+        return assemble(self.manifests, (source, digest), layers, config, (repository, tag))
 
     def _bearer(self, access: Sequence[tuple[str, Sequence[str]]]) -> Mapping[str, str]:
         asked = tuple((name, tuple(actions)) for name, actions in access)

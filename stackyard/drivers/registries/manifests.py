@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Manifests, configurations and layers in a registry, by the OCI distribution API. Used by `rebase`.
+"""Manifests, configurations and layers in a registry, by the OCI distribution API.
 
-Knows nothing of applications. One connection is kept, and used by one thread at a time.
+Used by `rebase` and `assembling`. Knows nothing of applications. Each thread keeps a connection of its own.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import threading
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from http import HTTPStatus
+from typing import Any, BinaryIO
 
 import requests
 
@@ -24,6 +26,7 @@ Authorize = Callable[[Access], Mapping[str, str]]
 
 SCHEMA2 = "application/vnd.docker.distribution.manifest.v2+json"
 ACCEPTED = f"{SCHEMA2}, application/vnd.oci.image.manifest.v1+json"
+BLOB_UNKNOWN = "MANIFEST_BLOB_UNKNOWN"
 TIMEOUT = 30
 _REMEMBERED = 64
 
@@ -49,9 +52,8 @@ class Manifests:
         self._url = url
         self._authorize = authorize
         self._verify = verify
-        self._session: requests.Session | None = None
+        self._own = threading.local()
         self._configs: dict[str, bytes] = {}
-        self._lock = threading.RLock()
 
     def read(self, repository: str, version: str) -> Manifest | None:
         """Return an image by tag or digest, None where there is none."""
@@ -73,33 +75,36 @@ class Manifests:
             self._configs[digest] = self._checked(answer, f"configuration of {repository}").content
         return dict(json.loads(self._configs[digest]))
 
-    def mount(self, repository: str, digest: str, source: str) -> None:
-        """Have a layer of another repository in this one, without its bytes being sent."""
+    def mount(self, repository: str, digest: str, source: str) -> bool:
+        """Have a layer of another repository in this one, without its bytes being sent; False where it is not there."""
         query = urllib.parse.urlencode({"mount": digest, "from": source})
         access = [(repository, ["pull", "push"]), (source, ["pull"])]
-        answer = self._checked(self._call("POST", f"{repository}/blobs/uploads/?{query}", access), f"layer {digest}")
-        if answer.status_code != 201:
-            raise errors.Unavailable(f"the image registry did not give layer {digest[:19]} of {source} to {repository}")
+        answer = self._call("POST", f"{repository}/blobs/uploads/?{query}", access)
+        return self._checked(answer, f"layer {digest}").status_code == HTTPStatus.CREATED
 
-    def put(self, repository: str, content: bytes) -> str:
+    def put(self, repository: str, content: BinaryIO) -> str:
         """Store bytes (a layer, a configuration); return their digest."""
         access = [(repository, ["pull", "push"])]
-        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        content.seek(0)
+        digest = f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()}"  # type: ignore[arg-type]
+        content.seek(0)
         begun = self._checked(self._call("POST", f"{repository}/blobs/uploads/", access), "upload")
         place = begun.headers["Location"]
         place += ("&" if "?" in place else "?") + urllib.parse.urlencode({"digest": digest})
         self._checked(self._call("PUT", place, access, content), f"content of {repository}")
         return digest
 
-    def write(self, repository: str, tag: str, document: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-        """Write an image whose layers are there; return its digest."""
+    def write(self, repository: str, tag: str, document: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
+        """Write an image; return its digest, or None where one of its layers is not in the repository."""
         access = [(repository, ["pull", "push"])]
         content = _encoded(config)
-        digest = self.put(repository, content)
+        digest = self.put(repository, io.BytesIO(content))
         described = {**document["config"], "digest": digest, "size": len(content)}
         body = _encoded({**document, "config": described})
-        kind = {"Content-Type": document["mediaType"]} if "mediaType" in document else {"Content-Type": SCHEMA2}
-        answer = self._call("PUT", f"{repository}/manifests/{tag}", access, body, kind)
+        kind = {"Content-Type": document.get("mediaType", SCHEMA2)}
+        answer = self._call("PUT", f"{repository}/manifests/{tag}", access, io.BytesIO(body), kind)
+        if answer.status_code == HTTPStatus.BAD_REQUEST and BLOB_UNKNOWN in answer.text:
+            return None
         return str(self._checked(answer, f"image {repository}").headers["Docker-Content-Digest"])
 
     def _call(
@@ -107,25 +112,25 @@ class Manifests:
         method: str,
         path: str,
         access: Access,
-        data: bytes | None = None,
+        data: BinaryIO | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> requests.Response:
         url = urllib.parse.urljoin(f"{self._url}/", path)
         sent = {**self._authorize(access), **(headers or {})}
-        with self._lock:
-            try:
-                return self._connected().request(method, url, data=data, headers=sent, timeout=TIMEOUT)
-            except (requests.RequestException, OSError) as error:
-                self._session = None
-                raise errors.Unavailable(f"the image registry does not answer: {error}") from None
+        try:
+            return self._session().request(method, url, data=data, headers=sent, timeout=TIMEOUT)
+        except (requests.RequestException, OSError) as error:
+            self._own.session = None
+            raise errors.Unavailable(f"the image registry does not answer: {error}") from None
 
-    def _connected(self) -> requests.Session:
-        if self._session is None:
-            self._session = requests.Session()
-            self._session.trust_env = False
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._own, "session", None)
+        if session is None:
+            session = self._own.session = requests.Session()
+            session.trust_env = False
             if self._verify:
-                self._session.verify = self._verify
-        return self._session
+                session.verify = self._verify
+        return session
 
     def _checked(self, answer: requests.Response, what: str) -> requests.Response:
         if answer.ok:

@@ -55,13 +55,16 @@ class RegistryRebase:
         layers = new.document["layers"]
         there = {layer["digest"] for layer in old.document["layers"]}
         for layer in layers:
-            if layer["digest"] not in there:
-                self._manifests.mount(repository, layer["digest"], run)
+            if layer["digest"] not in there and not self._manifests.mount(repository, layer["digest"], run):
+                raise errors.Unavailable(f"the image registry did not give a layer of {run} to {repository}")
         config = _config(old, new, f"{self._address}/{run}@{new.digest}", count)
         document = {**old.document, "layers": [*layers, *old.document["layers"][count:]]}
         # Derived from what goes into it: done twice, it is the same image under the same tag.
         tag = "rebased-" + hashlib.sha256(f"{old.digest} {new.digest}".encode()).hexdigest()[:16]
-        return self._manifests.write(repository, tag, document, config)
+        moved = self._manifests.write(repository, tag, document, config)
+        if moved is None:
+            raise errors.GiveUp(f"the platform's registry lost layers of {repository}; push the application again")
+        return moved
 
 
 def _below(image: str, old: Manifest) -> tuple[dict[str, Any], int]:

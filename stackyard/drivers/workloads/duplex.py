@@ -16,8 +16,8 @@ import threading
 from collections.abc import Callable, Mapping
 
 from stackyard.drivers.engines.connection import PORT, connect
+from stackyard.drivers.engines.frames import HEADER, STDERR, STDOUT
 from stackyard.drivers.workloads.api import CONNECT_SECONDS, NodeEngine
-from stackyard.drivers.workloads.frames import HEADER, STDERR, STDOUT
 from stackyard.model import errors
 
 LONGEST_HEAD = 65536

@@ -10,9 +10,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stackyard.drivers.engines.frames import unframed
 from stackyard.drivers.workloads import spec
 from stackyard.drivers.workloads.api import NodeEngine, labelled
-from stackyard.drivers.workloads.frames import unframed
 from stackyard.model import errors
 from stackyard.model.groups import Grant, MemberSeen, Position
 from stackyard.model.ports import ClusterAccess, Replica

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from stackyard.drivers.workloads.frames import HEADER
+from stackyard.drivers.engines.frames import HEADER
 from stackyard.model.logs import exact
 
 _STREAMS = {1: "stdout", 2: "stderr"}

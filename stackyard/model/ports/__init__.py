@@ -17,7 +17,7 @@ from stackyard.model.ports.groups import Members
 from stackyard.model.ports.jobs import Jobs, JobSeen, JobSpec, Stream
 from stackyard.model.ports.logs import LogKeeper, LogStore
 from stackyard.model.ports.machines import Machine, Machines, MachineSpec
-from stackyard.model.ports.registries import Rebased, Rebaser, Registry
+from stackyard.model.ports.registries import Rebased, Rebaser, Registry, Tar
 from stackyard.model.ports.routers import Route, Router, Told, Traffic, digest
 from stackyard.model.ports.sources import GitRepositories, Log, Pushed, RefUpdate, Sources
 from stackyard.model.ports.workloads import FollowedLog, Replica, Run, RunSeen, Workloads
@@ -61,6 +61,7 @@ __all__ = [
     "Sources",
     "Stream",
     "TLSPair",
+    "Tar",
     "Told",
     "Traffic",
     "Vault",

@@ -5,7 +5,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, BinaryIO, Protocol
+
+
+class Tar(Protocol):
+    """A layer's files as a tar: `digest` is of the tar as it is, `stream` is at its beginning."""
+
+    @property
+    def stream(self) -> BinaryIO:
+        """Return the bytes."""
+
+    @property
+    def digest(self) -> str:
+        """Return `sha256:...`."""
 
 
 class Registry(Protocol):
@@ -24,6 +36,14 @@ class Registry(Protocol):
 
     def digest(self, repository: str, tag: str) -> str | None:
         """Return the manifest digest, or None when there is no such image."""
+
+    def assemble(
+        self, below: str, layers: Sequence[Tar], config: Mapping[str, Any], repository: str, tag: str
+    ) -> str | None:
+        """Write the image that is `below` (a reference by digest) with layers on top; return its digest.
+
+        `config` is the image's whole configuration (OCI image spec). None where `below` is not there (any more).
+        """
 
     def attach(self, cluster_id: str) -> None:
         """Make the registry reachable from the cluster's network."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import json
 
+from stackyard.drivers.engines.frames import unframed
 from stackyard.drivers.workloads import members, spec
-from stackyard.drivers.workloads.frames import unframed
 from stackyard.model.applications import Service
 from stackyard.model.groups import Group, MemberSeen, Position
 from stackyard.model.plan.members import members_of
