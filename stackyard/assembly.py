@@ -122,7 +122,7 @@ def assemble(options: cfg.ConfigOpts) -> Parts:
         repositories=BareRepositories(folder / "repositories", sources, _room(options)),
         builder=TenantBuilder(
             registry,
-            limits=Limits(options.apps.build_seconds, options.apps.build_cores or _spare_cores()),
+            limits=Limits(options.apps.build_seconds, options.apps.build_cores or spare_cores()),
             supplies=Supplies(
                 STACKS,
                 sources.checkout,
@@ -132,7 +132,7 @@ def assemble(options: cfg.ConfigOpts) -> Parts:
     )
 
 
-def _spare_cores() -> float:
+def spare_cores() -> float:
     """Return how many cores a build may use: one is left to what serves."""
     return float(min(2, max(1, (os.cpu_count() or 1) - 1)))
 

@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an application's users notice while a build on the same nodes takes all that it can get.
 
-Beside each figure: the same application just before, left alone. How each build ended is in the note, and must be with
-its reason; `BOMBS` and `refusal` are the tests' too.
+Beside each figure: the same application while a container with the limits of a build does nothing but compute, the
+least that any build takes from it; how it was when left alone, and how the build ended (with its reason, or it does not
+count), is in the note. `BOMBS` and `refusal` are the tests' too.
 """
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import subprocess
 import time
+from collections.abc import Iterator
 
+from stackyard.assembly import spare_cores
+from stackyard.drivers.builders import Limits
+from stackyard.local import recipes
 from tools.bench.figure import Figure
 from tools.bench.platform import BIN, Platform
 from tools.bench.push import RATE, guestbook
@@ -52,17 +58,32 @@ def measure(platform: Platform) -> list[Figure]:
     return [during(platform, url, name) for name in BOMBS]
 
 
+@contextlib.contextmanager
+def computing(platform: Platform) -> Iterator[None]:
+    """Compute as much as a build may, beside the nodes, until left."""
+    limits = {**Limits(cpus=spare_cores()).of_container(), "network_mode": "none", "detach": True}
+    image = recipes.recipes()["python"].reference
+    container = platform.engine.containers.run(image, ["sh", "-c", "while :; do :; done"], **limits)
+    try:
+        yield
+    finally:
+        container.remove(force=True, v=True)
+
+
 def during(platform: Platform, url: str, name: str) -> Figure:
     """Return the figure of one bomb, installed on the nodes of the guest book."""
-    with Load(url, "/entries", RATE) as before:
+    with Load(url, "/entries", RATE) as alone:
+        time.sleep(QUIET_SECONDS)
+    with computing(platform), Load(url, "/entries", RATE) as beside:
         time.sleep(QUIET_SECONDS)
     began = time.monotonic()
     with Load(url, "/entries", RATE) as load:
         words = refusal(write(platform.folder / "bomb", name), platform.environment, "bench")
     spent = time.monotonic() - began
     told = "with its reason" if BOMBS[name][1] in words else f"WITHOUT ITS REASON: {words[-200:]!r}"
-    note = f"{load.failed} of {load.total} requests failed at {RATE}/s; the build ended after {spent:.0f} s, {told}"
-    ours, floor = (1000 * each.percentile(SHARE) for each in (load, before))
+    ours, floor, left = (1000 * each.percentile(SHARE) for each in (load, beside, alone))
+    note = f"{left:.3g} ms left alone; {load.failed} of {load.total} requests failed at {RATE}/s; "
+    note += f"the build ended after {spent:.0f} s, {told}"
     return Figure(f"p99 of another application during {name}", "ms", [ours], [floor], note)
 
 
