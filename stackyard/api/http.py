@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import pathlib
 import socket
 import threading
 import time
@@ -30,6 +31,7 @@ from stackyard.api.container_infra import routes as container_infra
 from stackyard.api.faults import Fault, of
 from stackyard.api.policy import Policy
 from stackyard.api.services import Services
+from stackyard.drivers.certificates.hosts import CA
 from stackyard.model import errors
 from stackyard.store import Page
 
@@ -56,7 +58,8 @@ def create_app(
         for number, route in enumerate(family.served(services.conf)):
             _add(app, family.prefix, f"{family.name}-{number}", route, _view(services, policy, family, route))
     public = [family.prefix + route.path for family, route in all_routes() if route.rule is None]
-    authenticate = authenticate or pipeline.keystone(services.conf)
+    ca = str(pathlib.Path(services.conf.state_dir) / "certificates" / CA)
+    authenticate = authenticate or pipeline.keystone(services.conf, services.intents.trusts.opened, ca)
     sign_in = sign_in or basic.Keystone(services.conf, services.intents.applications.projects_with)
     return _ending_upgraded(pipeline.build(app.wsgi_app, FAMILIES, public, authenticate, sign_in))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from stackyard.api.trusted import HOME
 from stackyard.model import errors
 from stackyard.model.records import Caller
 
@@ -20,10 +21,11 @@ def caller(environ: Mapping[str, Any]) -> Caller:
     project = environ.get("HTTP_X_PROJECT_ID")
     if not project:
         raise errors.Forbidden("the token is for no project; ask Keystone for one that is scoped to a project")
+    roles = frozenset(filter(None, environ.get("HTTP_X_ROLES", "").lower().split(",")))
     return Caller(
         user_id=environ.get("HTTP_X_USER_ID", ""),
         project_id=project,
-        roles=frozenset(filter(None, environ.get("HTTP_X_ROLES", "").lower().split(","))),
+        roles=roles - {"admin"} if HOME in environ else roles,
         project_name=environ.get("HTTP_X_PROJECT_NAME", ""),
         user_name=environ.get("HTTP_X_USER_NAME", ""),
         request_id=request_id(environ),

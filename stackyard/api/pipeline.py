@@ -7,7 +7,8 @@ From the outside in:
 2. version       a path that leaves out the version that is implied is completed, so that all below sees it whole;
 3. basic         for git, which can send no token: makes one of user name and password;
 4. refusals      around identity, to tell Keystone's refusals in the words of the API that was asked;
-5. identity      validates the token with Keystone; public paths (versions, the health check) pass by it;
+5. identity      validates the token with Keystone, then with Keystones that are trusted (see `trusted`); public paths
+                 (versions, the health check) pass by it;
 6. the routes    version, schema, look-up, policy, handler (see `dispatch`). Sizes are limited where bodies are
                  read, since an archive may be larger than JSON.
 """
@@ -16,9 +17,6 @@ from __future__ import annotations
 
 import http
 import json
-import threading
-import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -27,16 +25,16 @@ from keystonemiddleware import auth_token
 from oslo_config import cfg
 from oslo_middleware import request_id
 
-from stackyard.api import basic
+from stackyard.api import basic, trusted
+from stackyard.api.cache import CACHE_SECONDS, TokenCache
 from stackyard.api.call import Family
 from stackyard.api.faults import Fault, of
+from stackyard.model.trusts import Trust
 
 WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Wrap = Callable[[WSGI], WSGI]
 AUTHTOKEN = "keystone_authtoken"
 CACHE = "stackyard.token_cache"
-CACHE_SECONDS = 60
-REACHED = "stackyard.reached"
 REFUSALS = {
     401: "The request you have made requires authentication.",
     503: "Keystone, which says who you are, does not answer; try again.",
@@ -52,28 +50,56 @@ def build(
     return request_id.RequestId(_completed(routed, families))  # type: ignore[no-any-return]
 
 
-def keystone(conf: cfg.ConfigOpts) -> Wrap:
-    """Return keystonemiddleware, set up by `[identity]`; what `[keystone_authtoken]` says goes before it."""
-    conf.register_opts(auth_token.list_opts()[0][1], AUTHTOKEN)
-    conf.register_opts(loading.get_auth_plugin_conf_options("password"), AUTHTOKEN)
+def keystone(conf: cfg.ConfigOpts, opened: trusted.Opened = tuple, ca: str = "") -> Wrap:
+    """Return keystonemiddleware, set up by `[identity]`; what `[keystone_authtoken]` says goes before it.
+
+    `opened` tells of other Keystones that are trusted, `ca` is the file of the platform's own authority.
+    """
+    _register(conf)
     for name, value in _options(conf.identity).items():
         conf.set_default(name, value, AUTHTOKEN)
 
+    def guard(trust: Trust, password: str) -> Wrap:
+        own = cfg.ConfigOpts()
+        own([])
+        _register(own)
+        for name, value in _options_of(trust, password, ca).items():
+            own.set_override(name, value, AUTHTOKEN)
+        return lambda app: _guarded(own, app)
+
     def wrap(app: WSGI) -> WSGI:
-        return _with_cache(auth_token.AuthProtocol(app, {"oslo_config_config": conf}))
+        return trusted.accepting(_guarded(conf, app), trusted.Trusted(opened, guard, app))
 
     return wrap
 
 
+def _register(conf: cfg.ConfigOpts) -> None:
+    conf.register_opts(auth_token.list_opts()[0][1], AUTHTOKEN)
+    conf.register_opts(loading.get_auth_plugin_conf_options("password"), AUTHTOKEN)
+
+
+def _guarded(conf: cfg.ConfigOpts, app: WSGI) -> WSGI:
+    return _with_cache(auth_token.AuthProtocol(app, {"oslo_config_config": conf}))
+
+
 def _options(identity: Any) -> dict[str, Any]:
     url = identity.auth_url or f"http://127.0.0.1:{identity.port}/v3"
+    return _validating(url, identity.username, identity.password, identity.project_name)
+
+
+def _options_of(trust: Trust, password: str, ca: str) -> dict[str, Any]:
+    found = _validating(trust.auth_url, trust.username, password, "service")
+    return {**found, "http_request_max_retries": 0, **({"cafile": ca} if trust.own_ca else {})}
+
+
+def _validating(url: str, username: str, password: str, project: str) -> dict[str, Any]:
     return {
         "auth_type": "password",
         "auth_url": url,
         "www_authenticate_uri": url,
-        "username": identity.username,
-        "password": identity.password,
-        "project_name": identity.project_name,
+        "username": username,
+        "password": password,
+        "project_name": project,
         "user_domain_id": "default",
         "project_domain_id": "default",
         "cache": CACHE,
@@ -82,36 +108,6 @@ def _options(identity: Any) -> dict[str, Any]:
         "service_token_roles_required": True,
         "http_connect_timeout": 10,
     }
-
-
-class TokenCache:
-    """Validated tokens of the last minute, in the process's memory: what keystonemiddleware wants of a cache.
-
-    A revoked token may pass for `CACHE_SECONDS` more, as with any cache that Keystone's middleware has.
-    """
-
-    def __init__(self, entries: int = 2000) -> None:
-        self._entries = entries
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[str, tuple[float, Any]] = OrderedDict()
-
-    def get(self, key: str) -> Any:
-        """Return what is kept under a key (already a hash of the token), or None."""
-        with self._lock:
-            until, value = self._kept.get(key, (0.0, None))
-        return value if until > time.monotonic() else None
-
-    def set(self, key: str, value: Any, time: float = CACHE_SECONDS) -> None:
-        """Keep a value for `time` seconds; the oldest one goes when there are too many."""
-        with self._lock:
-            self._kept[key] = (_now() + time, value)
-            self._kept.move_to_end(key)
-            while len(self._kept) > self._entries:
-                self._kept.popitem(last=False)
-
-
-def _now() -> float:
-    return time.monotonic()
 
 
 def _with_cache(app: WSGI) -> WSGI:
@@ -126,7 +122,7 @@ def _with_cache(app: WSGI) -> WSGI:
 
 def _reached(app: WSGI) -> WSGI:
     def reached(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        environ[REACHED] = True
+        environ[trusted.REACHED] = True
         return app(environ, start_response)
 
     return reached
@@ -139,7 +135,7 @@ def _refusals(app: WSGI, families: Sequence[Family]) -> WSGI:
         seen: list[tuple[str, list[tuple[str, str]]]] = []
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            if environ.get(REACHED):
+            if environ.get(trusted.REACHED):
                 return start_response(status, headers, exc_info)
             seen.append((status, headers))
             return lambda _: None
@@ -149,7 +145,7 @@ def _refusals(app: WSGI, families: Sequence[Family]) -> WSGI:
         except Exception as error:
             fault = of(error, str(environ.get(request_id.ENV_REQUEST_ID, "")))
             return _refuse(families, environ, fault, [], start_response)
-        if environ.get(REACHED) or not seen:
+        if environ.get(trusted.REACHED) or not seen:
             return answer
         status, headers = seen[-1]
         code = int(status.split(" ", 1)[0])

@@ -25,6 +25,7 @@ from stackyard.intents.releases import Releases
 from stackyard.intents.rolls import Rolls
 from stackyard.intents.rules import Rules
 from stackyard.intents.templates import Templates
+from stackyard.intents.trusts import Trusts
 from stackyard.model.offers import Offers
 from stackyard.model.ports import Secrets
 from stackyard.store import Store
@@ -52,6 +53,7 @@ class Intents:
     jobs: Jobs
     backups: Backups
     files: Files
+    trusts: Trusts
 
     @classmethod
     def of(cls, store: Store, secrets: Secrets, rules: Rules) -> Intents:
@@ -73,4 +75,5 @@ class Intents:
             jobs=Jobs(store, rules),
             backups=Backups(store, rules),
             files=Files(store, secrets, rules),
+            trusts=Trusts(store, secrets),
         )

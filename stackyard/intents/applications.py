@@ -9,7 +9,15 @@ from typing import Any
 from stackyard.intents.deployments import DNS_LABEL, current, empty, environment_of, touch
 from stackyard.intents.rules import APPLICATION, USABLE, Rules, living, usable, visible, who
 from stackyard.model import errors
-from stackyard.model.applications import PRODUCTION, SEPARATOR, Application, Deployment, Release, Stage
+from stackyard.model.applications import (
+    PRODUCTION,
+    SEPARATOR,
+    Application,
+    Deployment,
+    Release,
+    Stage,
+    project_label,
+)
 from stackyard.model.builds import Build
 from stackyard.model.clusters import Cluster
 from stackyard.model.phase import IN_PROGRESS, Trigger
@@ -79,7 +87,7 @@ class Applications:
             tx.quotas.take(caller.project_id, APPLICATION, self.rules.max_applications)
             app = Application(
                 project_id=caller.project_id,
-                project_name=caller.project_name,
+                project_name=_label(tx, caller, name),
                 name=name,
                 description=values.get("description") or "",
                 extra={"user_id": caller.user_id},
@@ -164,6 +172,15 @@ def _cluster(tx: Transaction, caller: Caller, ident: str | None) -> Cluster:
         names = ", ".join(sorted(cluster.name for cluster in clusters))
         raise errors.BadInput(f"the project has several clusters; name one of them as 'cluster': {names}")
     return clusters[0]
+
+
+def _label(tx: Transaction, caller: Caller, name: str) -> str:
+    """Return the project's label in the application's host name; the plain one may be that of another project."""
+    label = project_label(caller.project_name) or caller.project_id[:8]
+    others = tx.applications.list(None, name=name)
+    if any(each.project_name == label and each.project_id != caller.project_id for each in others):
+        return f"{label}-{caller.project_id[:8]}"
+    return label
 
 
 def _check_scale(app: Application, release: Release, wanted: Mapping[str, int]) -> None:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
+import re
+import unicodedata
 from collections.abc import Sequence
 
 from stackyard.model.backups import BackupRule
@@ -250,6 +252,12 @@ class Deployment(Record):
         Production has the application's own, so that what ran before there were environments is found.
         """
         return self.app_id if self.environment == PRODUCTION else self.id
+
+
+def project_label(name: str) -> str:
+    """Return a project's name as a DNS label: small ASCII letters, digits and '-'; empty where nothing is left."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub("[^a-z0-9]+", "-", plain)[:54].strip("-")
 
 
 def host_label(app_name: str, environment: str) -> str:

@@ -10,7 +10,19 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from stackyard.model import errors
-from stackyard.store import applications, backups, builds, clusters, database, domains, events, jobs, quotas, services
+from stackyard.store import (
+    applications,
+    backups,
+    builds,
+    clusters,
+    database,
+    domains,
+    events,
+    jobs,
+    quotas,
+    services,
+    trusts,
+)
 from stackyard.store.records import Page
 
 __all__ = ["Page", "Store", "Transaction"]
@@ -29,6 +41,7 @@ class Transaction:
         self.deployments = applications.Deployments(connection)
         self.builds = builds.Builds(connection)
         self.domains = domains.Domains(connection)
+        self.trusts = trusts.Trusts(connection)
         self.jobs = jobs.Jobs(connection)
         self.backups = backups.Backups(connection)
         self.events = events.Events(connection)

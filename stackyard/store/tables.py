@@ -156,6 +156,15 @@ domains = sa.Table(
     sa.Column("body", sa.JSON, nullable=False),
 )
 
+trusts = sa.Table(
+    "trusts",
+    metadata,
+    *_identity(),
+    sa.Column("app_id", sa.String(36), sa.ForeignKey(*_app, ondelete="CASCADE"), nullable=False, unique=True),
+    sa.Column("created_at", UTCTime, nullable=False),
+    sa.Column("body", sa.JSON, nullable=False),
+)
+
 jobs = sa.Table(
     "jobs",
     metadata,

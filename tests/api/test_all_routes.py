@@ -55,7 +55,7 @@ def path(family: Family, route: Route, **names: str) -> str:
 
 def asker(route: Route) -> str:
     """Return the token of one who may."""
-    return ADMIN if (route.rule or "").startswith("quota:") else MEMBER
+    return ADMIN if (route.rule or "").startswith(("quota:", "trust_")) else MEMBER
 
 
 def well_formed(family: Family, answer: Any, route: Route | None = None) -> bool:
@@ -86,6 +86,7 @@ def body_of(route: Route) -> Any:
         "/v1/apps/{app}/maintenance": {"enabled": True},
         "/v1/apps/{app}/groups/{group}/recovery": {"member": "db-1"},
         "/v1/apps/{app}/preview": {"digest": "0" * 64},
+        "/v1/apps/{app}/trust": {"auth_url": "http://localhost/v3", "username": "magnum", "password_key": "A"},
     }
     patch = [{"op": "replace", "path": "/node_count", "value": 2}]
     return samples.get(route.path, patch) if route.body is Body.JSON else None

@@ -3,69 +3,22 @@
 
 from __future__ import annotations
 
-import datetime
-import threading
 from collections.abc import Iterator
 
-import flask
 import pytest
-from werkzeug.serving import make_server
 from werkzeug.test import Client
 
-from stackyard.api import http, pipeline
+from stackyard.api import cache, http
+from tests.api.keystone import Keystone, serving
 from tests.api.world import World
 
 CLUSTERS, APPS = "/container-infra/v1/clusters", "/application-deployment/v1/apps"
 
 
-class Keystone:
-    """Knows one user token, `good`; counts how often it is asked for it."""
-
-    def __init__(self) -> None:
-        self.validated = 0
-        self.app = flask.Flask("keystone")
-        self.app.add_url_rule("/v3", view_func=self.version)
-        self.app.add_url_rule("/v3/", "slash", view_func=self.version)
-        self.app.add_url_rule("/v3/auth/tokens", view_func=self.tokens, methods=["GET", "POST"])
-
-    def version(self) -> flask.Response:
-        links = [{"rel": "self", "href": flask.request.host_url + "v3/"}]
-        return flask.jsonify({"version": {"id": "v3.14", "status": "stable", "links": links}})
-
-    def tokens(self) -> flask.Response | tuple[flask.Response, int] | tuple[str, int]:
-        if flask.request.method == "POST":
-            answer = flask.jsonify({"token": self.token("service", "admin")})
-            answer.headers["X-Subject-Token"] = "service-token"
-            return answer, 201
-        self.validated += 1
-        if flask.request.headers["X-Subject-Token"] != "good":
-            return "{}", 404
-        return flask.jsonify({"token": self.token("démo", "member")})
-
-    def token(self, project: str, role: str) -> dict[str, object]:
-        now = datetime.datetime.now(datetime.UTC)
-        domain = {"id": "default", "name": "Default"}
-        endpoint = {"id": "e", "interface": "internal", "region": "r", "url": flask.request.host_url + "v3"}
-        identity = [{"type": "identity", "id": "i", "name": "keystone", "endpoints": [endpoint]}]
-        return {
-            "methods": ["password"],
-            "user": {"id": "u-1", "name": "ann", "domain": domain},
-            "project": {"id": f"id-{project}", "name": project, "domain": domain},
-            "roles": [{"id": "r", "name": role}],
-            "issued_at": now.isoformat().replace("+00:00", "Z"),
-            "expires_at": (now + datetime.timedelta(hours=1)).isoformat().replace("+00:00", "Z"),
-            "catalog": identity,
-        }
-
-
 @pytest.fixture
 def keystone() -> Iterator[tuple[Keystone, int]]:
-    keystone = Keystone()
-    server = make_server("127.0.0.1", 0, keystone.app, threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield keystone, server.server_port
-    server.shutdown()
-    server.server_close()
+    with serving(Keystone()) as found:
+        yield found
 
 
 def client_of(world: World, port: int) -> Client:
@@ -131,8 +84,8 @@ def test_what_is_public_needs_no_keystone(world: World) -> None:
 
 
 def test_the_cache_forgets_the_oldest_and_the_outdated() -> None:
-    cache = pipeline.TokenCache(entries=2)
+    kept = cache.TokenCache(entries=2)
     for key in ("a", "b", "c"):
-        cache.set(key, key.upper())
-    cache.set("old", "OLD", time=-1)
-    assert [cache.get(key) for key in ("a", "b", "c", "old")] == [None, None, "C", None]
+        kept.set(key, key.upper())
+    kept.set("old", "OLD", time=-1)
+    assert [kept.get(key) for key in ("a", "b", "c", "old")] == [None, None, "C", None]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import pathlib
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -120,6 +121,39 @@ def test_a_stack_is_created_with_what_is_in_it(shell: Shell, server: dict[str, A
     }
     assert found == dict.fromkeys(resources, "CREATE_COMPLETE")
     assert shell.run("openstack", "stack", "delete", "--yes", "--wait", "stack", cloud=CLOUD).returncode == 0
+
+
+def test_stackyard_serves_the_users_of_the_cloud(
+    shell: Shell, platform: dict[str, str], deployed: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    """One who is known to the deployed Keystone alone makes a cluster and pushes an application to it."""
+    types = {each["Type"] for each in client(shell, "catalog", "list")}
+    assert {"container-infra", "application_deployment"} <= types
+    project = client(shell, "project", "create", "tenants")
+    client(shell, "user", "create", "ann", "--password", "only-known-there", "--project", project["id"])
+    role = ("role", "add", "--user", "ann", "--project", project["id"], "member")
+    assert shell.run("openstack", *role, cloud=CLOUD).returncode == 0
+    clouds = pathlib.Path(platform["OS_CLIENT_CONFIG_FILE"])
+    kept = yaml.safe_load(clouds.read_text())
+    login = {"username": "ann", "password": "only-known-there", "project_name": "tenants"}
+    mine = {**kept["clouds"][CLOUD], "auth": {**kept["clouds"][CLOUD]["auth"], **login}}
+    own = tmp_path / "clouds.yaml"
+    own.write_text(yaml.safe_dump({"clouds": {"ann": mine}}))
+    ann = Shell({**platform, "OS_CLIENT_CONFIG_FILE": str(own), "OS_CLOUD": "ann"})
+    assert ann.json("apps") == [], "what the deployed cloud runs on is not hers to see"
+    ann.ok("cluster", "create", "anns", timeout=300)
+    listed = json.loads(ann.run("openstack", "coe", "cluster", "list", "-f", "json", cloud="ann").stdout)
+    assert [each["name"] for each in listed] == ["anns"]
+    source = tmp_path / "site"
+    source.mkdir()
+    (source / "index.html").write_text("served to ann")
+    url = ann.json("push", str(source), "--app", "site", timeout=300)["url"]
+    assert url.startswith("http://site.tenants.")
+    parts = urllib.parse.urlsplit(url)
+    asked = urllib.request.Request(f"http://127.0.0.1:{parts.port}/", headers={"Host": parts.netloc})
+    assert urllib.request.urlopen(asked, timeout=30).read() == b"served to ann"
+    ann.ok("destroy", "site", "--yes")
+    ann.ok("cluster", "delete", "anns", "--yes", timeout=300)
 
 
 def test_cloudformations_api_answers(deployed: dict[str, Any]) -> None:

@@ -52,6 +52,14 @@ def test_what_has_expired_or_is_for_clients_is_refused() -> None:
         given.check(client.cert, client.key, "www.example.org")
 
 
+def test_processes_agree_on_a_certificate_that_was_forgotten_and_issued_anew(tmp_path: pathlib.Path) -> None:
+    one, two = HostCertificates(tmp_path), HostCertificates(tmp_path)
+    one.prepare("tests")
+    assert one.certificate("www.example.org") == two.certificate("www.example.org")
+    two.forget("www.example.org")
+    assert two.certificate("www.example.org") == one.certificate("www.example.org")
+
+
 def test_the_platform_issues_once_and_renews_in_time(tmp_path: pathlib.Path) -> None:
     one, two = HostCertificates(tmp_path), HostCertificates(tmp_path)
     one.prepare("test")

@@ -54,12 +54,12 @@ def test_what_was_asked_for_before_stays_unless_something_else_is() -> None:
 
 def test_config_is_set_where_it_differs_and_secrets_where_they_lack() -> None:
     wanted = packages.Inputs(package="identity")
-    first = wanted.config("http://h", {})
+    first = wanted.config("http://h", "http://p", {})
     assert first["API_URL"] == "http://h"
     assert all("secret" in first[name] for name in ("ADMIN_PASSWORD", "FERNET_KEY_2", "KEYSTONE_DATABASE_PASSWORD"))
     there = {key: None if isinstance(value, dict) else value for key, value in first.items()}
-    assert wanted.config("http://h", there) == {}
-    assert wanted.config("http://other", there) == {"API_URL": "http://other"}
+    assert wanted.config("http://h", "http://p", there) == {}
+    assert wanted.config("http://other", "http://p", there) == {"API_URL": "http://other"}
 
 
 def test_an_option_is_put_into_what_lies_over_the_file(run: Run, deployed: Platform) -> None:

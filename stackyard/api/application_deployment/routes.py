@@ -19,12 +19,13 @@ from stackyard.api.application_deployment import (
     releases,
     schemas,
     sources,
+    trusts,
     views,
     workflows,
 )
 from stackyard.api.call import Body, Call, Family, Reply, Route
 from stackyard.api.faults import Fault
-from stackyard.api.policy import MEMBER, OWN_MEMBER, READER, Rule
+from stackyard.api.policy import ADMIN, MEMBER, OWN_MEMBER, READER, Rule
 
 PREFIX = "/application-deployment"
 JSON = Body.JSON
@@ -57,6 +58,7 @@ RULES: tuple[Rule, ...] = (
     ("create_job", OWN_MEMBER),
     ("stop_job", MEMBER),
     ("exec_app", OWN_MEMBER),
+    ("trust_app", ADMIN),
     ("get_languagepacks", READER),
     ("show_languagepack", READER),
 )
@@ -90,6 +92,7 @@ ENVIRONMENTS, ENVIRONMENT = f"{APP}/environments", f"{APP}/environments/{{enviro
 DOMAINS, DOMAIN = f"{APP}/domains", f"{APP}/domains/{{host}}"
 MAINTENANCE = f"{APP}/maintenance"
 GROUPS = f"{APP}/groups"
+TRUST = f"{APP}/trust"
 JOBS, JOB = f"{APP}/jobs", f"{APP}/jobs/{{job}}"
 BACKUPS, BACKUP = f"{APP}/backups", f"{APP}/backups/{{backup}}"
 GITS = (f"{APP}/git", f"{ENVIRONMENT}/git", f"{ENVIRONMENT}/branches/{{branch}}/git")
@@ -165,6 +168,9 @@ ROUTES: tuple[Route, ...] = (
         JSON,
         query=environments.QUERY,
     ),
+    Route("GET", TRUST, trusts.show, "trust_app", _APP),
+    Route("PUT", TRUST, trusts.put, "trust_app", _APP, schemas.TRUST, JSON),
+    Route("DELETE", TRUST, trusts.delete, "trust_app", _APP),
     Route("GET", f"{APP}/events", apps.events, "show_app", _APP, query=apps.EVENTS_QUERY),
     Route("GET", f"{APP}/processes", processes.index, "show_app", _APP, query=processes.QUERY),
     Route("GET", f"{APP}/traffic", processes.traffic, "show_app", _APP, query=environments.QUERY),

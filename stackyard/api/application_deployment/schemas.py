@@ -159,6 +159,18 @@ DOMAIN = _object(
 
 RECOVERY = _object({"member": {"type": "string", "minLength": 1, "maxLength": 63}}, "member")
 
+TRUST = _object(
+    {
+        "auth_url": {"type": "string", "minLength": 1, "maxLength": 500},
+        "username": {"type": "string", "minLength": 1, "maxLength": 255},
+        "password_key": {"type": "string", "minLength": 1, "maxLength": 255},
+        "own_ca": {"type": "boolean"},
+    },
+    "auth_url",
+    "username",
+    "password_key",
+)
+
 MAINTENANCE = _object(
     {
         "enabled": {"type": "boolean"},

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from stackyard.cli import archive, checks, infra, output, waiting
-from stackyard.cli.openstack.deploying import Deploying, shared
+from stackyard.cli.openstack.deploying import Deploying, platform_url, shared
 from stackyard.cli.openstack.packages import APP, URL_KEY, Inputs
 from stackyard.cli.session import Session, quote
 from stackyard.model import errors
@@ -128,7 +128,8 @@ def preview(deploying: Deploying, wanted: Inputs) -> Json | None:
     url = there.get(URL_KEY) or ""
     if "://" in wanted.address:
         url = wanted.url({})
-    asked = {"digest": packed.digest, "config": wanted.config(url, there), "scale": dict(wanted.replicas)}
+    config = wanted.config(url, platform_url(deploying.session), there)
+    asked = {"digest": packed.digest, "config": config, "scale": dict(wanted.replicas)}
     path = f"/apps/{APP}/preview"
     try:
         found: Json = deploying.session.post(path, asked)

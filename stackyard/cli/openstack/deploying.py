@@ -62,6 +62,8 @@ class Deploying:
             scale(self.session, dict(wanted.replicas), self.progress)
         with self.progress.step(f"answers at {url}"):
             waiting.until(lambda: _answers(auth_url(url), ca), f"an answer of {url}", ANSWER_SECONDS, waiting.CLOSE)
+        if wanted.serves_platform:
+            self._trust(url, own_ca=ca is not None)
         for group in self.session.get(f"/apps/{APP}/groups"):
             if shared(group):
                 self.progress.note(shared(group))
@@ -73,13 +75,19 @@ class Deploying:
         there = self.config()
         if not clouds.known(auth_url(url)):
             there.pop("ADMIN_PASSWORD", None)
-        changes = wanted.config(url, there)
+        changes = wanted.config(url, platform_url(self.session), there)
         if changes:
             self.session.patch(f"/apps/{APP}/config", changes)
             secrets = sum(isinstance(value, dict) for value in changes.values())
             self.progress.note(f"config: {secrets} secrets made, {len(changes) - secrets} values set", "✓")
         if "ADMIN_PASSWORD" in changes:
             clouds.write(auth_url(url), changes["ADMIN_PASSWORD"]["secret"], REGION, ca)
+
+    def _trust(self, url: str, *, own_ca: bool) -> None:
+        """Have Stackyard serve the cloud's users, too."""
+        known = {"username": packages.PLATFORM_USER, "password_key": packages.PLATFORM_PASSWORD}
+        self.session.put(f"/apps/{APP}/trust", {"auth_url": auth_url(url), "own_ca": own_ca, **known})
+        self.progress.note("its users may use Stackyard, too: openstack --os-cloud openstack coe cluster list", "✓")
 
     def _push(self, app: Json, wanted: Inputs, *, force: bool) -> int:
         prepared = sources.prepare(str(wanted.folder), "", force=force)
@@ -128,6 +136,11 @@ def shared(group: Json) -> str:
     borne = "is borne" if 2 * (len(nodes) - most) > len(nodes) else "stops it"
     said = f"{most} of {len(nodes)} members of {group['name']} share a node: the loss of that node {borne}"
     return f"{said} (on {len(nodes)} nodes, each has its own)"
+
+
+def platform_url(session: Session) -> str:
+    """Return where users reach Stackyard's own APIs."""
+    return session.endpoint.partition("/application-deployment")[0]
 
 
 def auth_url(url: str) -> str:

@@ -25,6 +25,8 @@ HERE = "127.0.0.1"
 
 PACKAGE_KEY, URL_KEY, REGION_KEY, RELEASE_KEY = "PACKAGE", "API_URL", "REGION", "OPENSTACK_RELEASE"
 """Keys of config with what was asked for."""
+PLATFORM_KEY, PLATFORM_USER, PLATFORM_PASSWORD = "STACKYARD_URL", "magnum", "STACKYARD_PASSWORD"
+"""Where Stackyard is, as whom it asks Keystone about tokens, and the key of config with that user's password."""
 
 Json = dict[str, Any]
 
@@ -57,11 +59,25 @@ class Inputs:
         """Return where users reach the APIs: at the platform's router, unless the address says otherwise."""
         return self.address.rstrip("/") if "://" in self.address else str(domain["http_url"])
 
-    def config(self, url: str, there: Mapping[str, Any]) -> Json:
-        """Return the change of config: what is derived from these, and new secrets for those that it lacks."""
-        derived = {URL_KEY: url, REGION_KEY: REGION, PACKAGE_KEY: self.package, RELEASE_KEY: self.release}
+    def config(self, url: str, platform: str, there: Mapping[str, Any]) -> Json:
+        """Return the change of config: what is derived from these, and new secrets for those that it lacks.
+
+        `url` is where users reach the APIs, `platform` where they reach Stackyard's own.
+        """
+        derived = {URL_KEY: url, PLATFORM_KEY: platform, REGION_KEY: REGION}
+        derived |= {PACKAGE_KEY: self.package, RELEASE_KEY: self.release}
         plain = {key: value for key, value in derived.items() if there.get(key) != value}
-        return {**plain, **secrets.changes(secrets.needed(self.folder / "compose.yaml"), there)}
+        return {**plain, **secrets.changes(self.secrets, there)}
+
+    @property
+    def secrets(self) -> list[str]:
+        """Return the names of the secrets that the package needs."""
+        return secrets.needed(self.folder / "compose.yaml")
+
+    @property
+    def serves_platform(self) -> bool:
+        """Tell whether Stackyard is one of the package's services: then its Keystone tells who may use it, too."""
+        return PLATFORM_PASSWORD in self.secrets
 
 
 def deployed(config: Mapping[str, Any], **asked: Any) -> Inputs:

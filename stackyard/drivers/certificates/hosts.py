@@ -28,6 +28,9 @@ CA = "stackyard-ca.crt"
 KEY = "ca.key"
 
 
+_Stamp = tuple[int, int] | None
+
+
 @dataclasses.dataclass(frozen=True)
 class _Kept:
     pair: TLSPair
@@ -44,7 +47,7 @@ class HostCertificates:
 
     def __init__(self, folder: pathlib.Path) -> None:
         self._folder = folder
-        self._known: dict[str, _Kept] = {}
+        self._known: dict[str, tuple[_Stamp, _Kept]] = {}
 
     @property
     def ca(self) -> pathlib.Path:
@@ -67,10 +70,12 @@ class HostCertificates:
         """
         wanted = frozenset([*addresses, *([host] if _is_address(host) else [])])
         now = datetime.datetime.now(datetime.UTC)
-        known = self._known.get(host) or self._read(host)
+        stamp, known = self._known.get(host, (None, None))
+        if known is None or stamp != self._stamp(host):  # another process may have forgotten it, and issued another
+            known = self._read(host)
         if known is None or not known.good(now, wanted):
             known = self._issue(host, now, wanted)
-        self._known[host] = known
+        self._known[host] = (self._stamp(host), known)
         return known.pair
 
     def forget(self, host: str) -> None:
@@ -99,6 +104,14 @@ class HostCertificates:
             return None
         cert, marker, key = text.partition("-----BEGIN PRIVATE KEY-----")
         return _Kept(TLSPair(ca, cert, marker + key), found.not_valid_after_utc - RENEW, _addresses(found))
+
+    def _stamp(self, host: str) -> _Stamp:
+        """Return what tells one file of the host from another."""
+        try:
+            found = self._path(host).stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
     def _path(self, host: str) -> pathlib.Path:
         return self._folder / f"{host}.pem"
