@@ -120,6 +120,9 @@ def main(phase: str, services: list[str]) -> None:
         for service, found in urls.items():
             database.have(found, SCHEMAS[service].further, retire=phase == "contract")
         tell("databases and accounts", began)
+        if phase == "init":
+            for service in services:  # one after the other: in a group, statements that make tables end others beside
+                recall(database, service, began)
         with concurrent.futures.ThreadPoolExecutor(len(services)) as pool:
             for done in [pool.submit(fill, Database(host), phase, service, began) for service in services]:
                 done.result()
@@ -221,9 +224,8 @@ def fill(database: Database, phase: str, service: str, began: float) -> None:
     schema, version = SCHEMAS[service], importlib.metadata.version(SCHEMAS[service].distribution)
     with database:
         if due(database, phase, service, version):
-            if phase != "init" or not recalled(database, service, version):
-                for command in schema.init if phase == "record" else getattr(schema, phase):
-                    run(command, began)
+            for command in schema.init if phase == "record" else getattr(schema, phase):
+                run(command, began)
             for done in ("expand", "contract") if phase in ("init", "record") else (phase,):
                 database.note(service, done, version)
         if service == "keystone" and phase == "init":
@@ -256,18 +258,22 @@ def record(database: Database, service: str, names: list[str]) -> None:
             subprocess.run(["mariadb-dump", *login, *how, name], env=environment, stdout=file, check=True)
 
 
-def recalled(database: Database, service: str, version: str) -> bool:
+def recall(database: Database, service: str, began: float) -> None:
     """Fill a service's databases from what was recorded, if it was; one that holds anything else stays as it is."""
+    version = importlib.metadata.version(SCHEMAS[service].distribution)
     files = {path.stem: path for path in recording(service, version).glob("*.sql")}
-    began = database.known(service, "recalled") == version  # and was broken off
-    if not files or not (began or all(database.empty(name) for name in files)):
-        return False
+    broken_off = database.known(service, "recalled") == version
+    fresh = all(database.empty(name) for name in files)
+    if not files or not due(database, "init", service, version) or not (fresh or broken_off):
+        return
     database.note(service, "recalled", version)
     for name, path in files.items():
         database.execute(name, path.read_text())
     if service == "nova":
         database.execute("nova_api", "UPDATE cell_mappings SET uuid = UUID() WHERE name = 'cell1'")
-    return True
+    for done in ("expand", "contract"):
+        database.note(service, done, version)
+    tell(f"{service}: recalled", began)
 
 
 def recording(service: str, version: str) -> pathlib.Path:
