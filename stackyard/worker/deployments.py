@@ -223,7 +223,13 @@ class Deployments(Passive):
         return Change(dataclasses.replace(record, pins=pins), ("pinned", action.describe()))
 
     def _start(self, record: Deployment, action: steps.StartRun) -> Change[Deployment]:
-        self.workloads.start(self._must_access(record), action.run)
+        access = self._must_access(record)
+        with self.store.reading() as tx:
+            release = tx.releases.number(record.app_id, record.release)
+        # What starts first waits for its own image only; those of all others come meanwhile.
+        others = {service.image for service in release.spec.services if service.image} - {action.run.service.image}
+        self.workloads.fetch(access, sorted(others))
+        self.workloads.start(access, action.run)
         return Change(record, ("started", action.describe()))
 
     def _switch(self, record: Deployment, action: steps.SwitchRoute) -> Change[Deployment]:

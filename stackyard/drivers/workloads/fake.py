@@ -11,7 +11,7 @@ import dataclasses
 import itertools
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from stackyard.model import errors
 from stackyard.model.logs import Checkpoint, LogLine, late
@@ -35,6 +35,7 @@ class FakeWorkloads:
 
     def __init__(self, scripts: Mapping[tuple[str, ...] | None, Script] | None = None) -> None:
         self.silent: set[str] = set()
+        self.fetched: set[str] = set()
         self.volumes: set[tuple[str, str]] = set()
         self._scripts = dict(scripts or {})
         self._runs: dict[str, Run] = {}
@@ -92,6 +93,10 @@ class FakeWorkloads:
         if not usage or task.state != "running":
             return task
         return dataclasses.replace(task, cpu=0.5, memory=20 << 20, memory_limit=limit)
+
+    def fetch(self, access: ClusterAccess, images: Collection[str]) -> None:
+        """Take note."""
+        self.fetched |= set(images)
 
     def start(self, access: ClusterAccess, run: Run) -> None:
         """Start the run or bring it to `run.replicas`."""

@@ -7,8 +7,12 @@ Used by `swarm.py`; knows no runs. Swarm does not ask a registry for an image th
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import json
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from stackyard.drivers.workloads.api import NodeEngine
 from stackyard.drivers.workloads.events import BROKEN
@@ -16,6 +20,8 @@ from stackyard.model import errors
 from stackyard.model.ports import Registry
 
 PULL_SECONDS = 120.0
+AT_ONCE = 4
+KEPT = 4096
 _HOPELESS = ("not found", "manifest unknown", "denied", "unauthorized", "invalid reference")
 
 
@@ -67,6 +73,34 @@ def bring(engine: NodeEngine, image: str, auth: Mapping[str, str] | None) -> Non
         raise errors.GiveUp(f"image {image} can't be pulled: {error}") from error
     except BROKEN as error:
         raise engine.unavailable(f"the pull of {image} broke off: {error}") from error
+
+
+class Ahead:
+    """Brings images to nodes in threads of its own, each image to each node once; failures are for whoever needs it."""
+
+    def __init__(self, registry: Registry | None) -> None:
+        self._registry = registry
+        self._pool = ThreadPoolExecutor(AT_ONCE, "fetch")
+        self._known: collections.OrderedDict[tuple[str, str], None] = collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    def begin(self, engine: NodeEngine, image: str) -> None:
+        """Bring an image to a node, unless that was begun before."""
+        with self._lock:
+            if (engine.node.address, image) in self._known:
+                return
+            self._known[engine.node.address, image] = None
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
+        self._pool.submit(self._bring, engine, image)
+
+    def _bring(self, engine: NodeEngine, image: str) -> None:
+        with contextlib.suppress(errors.StackyardError):
+            bring(engine, image, grant(self._registry, image))
+
+    def close(self) -> None:
+        """Begin no more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _check(engine: NodeEngine, image: str, told: Mapping[str, object]) -> None:

@@ -12,7 +12,7 @@ import contextlib
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -39,6 +39,7 @@ from stackyard.drivers.workloads.roll import Roll
 from stackyard.drivers.workloads.sources import read, read_all
 from stackyard.drivers.workloads.usage import Glances
 from stackyard.model import errors
+from stackyard.model.clusters import MASTER
 from stackyard.model.logs import Checkpoint, LogLine
 from stackyard.model.ports import ClusterAccess, Registry, Replica, Run, RunSeen
 
@@ -65,6 +66,7 @@ class SwarmWorkloads:
                 app_id, self._probes.prove(app_id, found, FIRST_PROOF_SECONDS), FIRST_CHECK_SECONDS
             ),
         )
+        self._ahead = images.Ahead(registry)
         self._rolls: dict[str, Roll] = {}
         self._looked = threading.local()
 
@@ -73,6 +75,7 @@ class SwarmWorkloads:
         self._hub.close()
         self._checks.close()
         self._probes.close()
+        self._ahead.close()
 
     def _changed(self, app_id: str) -> None:
         self._hub.tell(app_id, CHECKED)
@@ -117,6 +120,13 @@ class SwarmWorkloads:
         self._marks()[app_id] = self._hub.count(app_id)
 
     # --- starting ------------------------------------------------------------------------------
+
+    def fetch(self, access: ClusterAccess, wanted: Collection[str]) -> None:
+        """Begin to bring images to all nodes that run applications; never fails."""
+        workers = [node for node in access.nodes if node.role != MASTER]
+        for image in wanted:
+            for node in workers or access.nodes:
+                self._ahead.begin(NodeEngine(node), image)
 
     def start(self, access: ClusterAccess, run: Run) -> None:
         """Start the run or bring it to `run.replicas`; raises GiveUp when its image or specification is refused."""

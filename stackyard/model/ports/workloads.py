@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from stackyard.model.applications import Service
@@ -106,6 +106,9 @@ class Workloads(Protocol):
 
         With `usage`, also what each replica uses of CPU and memory.
         """
+
+    def fetch(self, access: ClusterAccess, images: Collection[str]) -> None:
+        """Begin to bring images to the nodes, so that who starts something there waits less; never fails."""
 
     def start(self, access: ClusterAccess, run: Run) -> None:
         """Start the run (network and volumes included) or bring it to `run.replicas`."""
