@@ -50,7 +50,9 @@ class Catalog:
             for role in self.roles:
                 keystone.assign_project_role_to_user(self.project, user, role)
         known = self.services.get(wanted["type"]) or keystone.create_service(name=wanted["name"], type=wanted["type"])
-        for interface, url in (("public", wanted["url"]), ("internal", wanted["internal"])):
+        for interface, url in (("public", wanted["url"]), ("internal", wanted.get("internal"))):
+            if url is None:
+                continue
             found = self.endpoints.get((known.id, interface))
             if found is None:
                 keystone.create_endpoint(service_id=known.id, interface=interface, url=url, region_id=self.region)

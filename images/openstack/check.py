@@ -45,7 +45,7 @@ def main(services: list[str]) -> int:
 def addresses() -> dict[str, str]:
     """Return the address of each API among the services, by name."""
     catalog = yaml.safe_load(CATALOG.read_text())
-    found = {each["name"]: each["internal"] for each in catalog["services"]}
+    found = {each["name"]: each["internal"] for each in catalog["services"] if "internal" in each}
     # An API's root needs no project.
     return {"keystone": catalog["identity"]["internal"], **{name: url.split("/%(")[0] for name, url in found.items()}}
 

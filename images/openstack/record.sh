@@ -32,6 +32,6 @@ configured /etc/neutron/neutron.conf database neutron
 configured /etc/heat/heat.conf database heat
 configured /etc/nova/nova.conf api_database nova_api database nova
 
-DATABASE_PASSWORD_FILE=/tmp/password openstack-schema record "$@"
+DATABASE_PASSWORD_FILE=/tmp/password python3 /tmp/schema.py record "$@"
 kill $database
 wait $database || true
