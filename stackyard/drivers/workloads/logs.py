@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from stackyard.model.logs import LogLine, late
 
 Key = tuple[str, str, int]
-WINDOW = 0.2
+WINDOW = 0.17
 LOOKAHEAD = 64
 NEAR = 8
 LARGEST = 20_000
