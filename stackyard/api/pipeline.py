@@ -89,7 +89,8 @@ def _options(identity: Any) -> dict[str, Any]:
 
 def _options_of(trust: Trust, password: str, ca: str) -> dict[str, Any]:
     found = _validating(trust.auth_url, trust.username, password, "service")
-    return {**found, "http_request_max_retries": 0, **({"cafile": ca} if trust.own_ca else {})}
+    # Its internal address leads nowhere from here.
+    return {**found, "interface": "public", "http_request_max_retries": 0, **({"cafile": ca} if trust.own_ca else {})}
 
 
 def _validating(url: str, username: str, password: str, project: str) -> dict[str, Any]:

@@ -13,10 +13,16 @@ from werkzeug.serving import make_server
 
 
 class Keystone:
-    """Knows one user token, of one project and role; counts how often it is asked for it."""
+    """Knows one user token, of one project and role; counts how often it is asked for it.
 
-    def __init__(self, known: str = "good", project: str = "démo", role: str = "member") -> None:
+    The address in its catalog that is not `reached` leads nowhere.
+    """
+
+    def __init__(
+        self, known: str = "good", project: str = "démo", role: str = "member", reached: str = "internal"
+    ) -> None:
         self.known, self.project, self.role = known, project, role
+        self.reached = reached
         self.validated = 0
         self.app = flask.Flask("keystone")
         self.app.add_url_rule("/v3", view_func=self.version)
@@ -40,8 +46,12 @@ class Keystone:
     def token(self, project: str, role: str) -> dict[str, object]:
         now = datetime.datetime.now(datetime.UTC)
         domain = {"id": "default", "name": "Default"}
-        endpoint = {"id": "e", "interface": "internal", "region": "r", "url": flask.request.host_url + "v3"}
-        identity = [{"type": "identity", "id": "i", "name": "keystone", "endpoints": [endpoint]}]
+        url, nowhere = flask.request.host_url + "v3", "http://127.0.0.1:9/v3"
+        endpoints = [
+            {"id": each, "interface": each, "region": "r", "url": url if each == self.reached else nowhere}
+            for each in ("internal", "public")
+        ]
+        identity = [{"type": "identity", "id": "i", "name": "keystone", "endpoints": endpoints}]
         return {
             "methods": ["password"],
             "user": {"id": "u-1", "name": "ann", "domain": domain},

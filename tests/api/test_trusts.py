@@ -22,7 +22,7 @@ CONFIG = f"{APPS}/shop/config"
 
 @pytest.fixture
 def theirs() -> Iterator[tuple[Keystone, int]]:
-    with serving(Keystone("theirs", "their-project", "admin,member,reader")) as found:
+    with serving(Keystone("theirs", "their-project", "admin,member,reader", reached="public")) as found:
         yield found
 
 
