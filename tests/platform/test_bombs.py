@@ -54,7 +54,7 @@ def test_a_build_that_takes_all_is_ended_and_nobody_else_notices(
     shell: Shell, bystander: str, tmp_path: pathlib.Path, name: str
 ) -> None:
     with Load(bystander, "/", RATE) as load:
-        words = refusal(write(tmp_path / "bomb", name), shell.full_environment(), CLUSTER)
+        words = refusal(write(tmp_path / "bomb", BOMBS[name][0]), shell.full_environment(), CLUSTER)
     assert BOMBS[name][1] in words
     assert load.total > 0
     assert load.problems == []

@@ -1,22 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an application's users notice while a build on the same nodes takes all that it can get.
 
-Beside each figure: the same application while a container with the limits of a build does nothing but compute, the
-least that any build takes from it; how it was when left alone, and how the build ended (with its reason, or it does not
-count), is in the note. `BOMBS` and `refusal` are the tests' too.
+Beside each figure: the same application during the push of a build that fails without doing any harm, the least that
+any push takes from it; how it was when left alone, and how the build ended (with its reason, or it does not count), is
+in the note. `BOMBS` and `refusal` are the tests' too.
 """
 
 from __future__ import annotations
 
-import contextlib
 import pathlib
 import subprocess
 import time
-from collections.abc import Iterator
 
-from stackyard.assembly import spare_cores
-from stackyard.drivers.builders import Limits
-from stackyard.local import recipes
 from tools.bench.figure import Figure
 from tools.bench.platform import BIN, Platform
 from tools.bench.push import RATE, guestbook
@@ -45,6 +40,8 @@ OUTPUT = """
 import os
 os.execvp("sh", ["sh", "-c", "yes > /proc/1/fd/1"])
 """
+HARMLESS = "raise SystemExit('harmless')"
+HARMLESS_PUSHES = 3
 BOMBS = {
     "a fork bomb": (FORKS, "processes, then: [Errno 11] Resource temporarily unavailable"),
     "an allocation of 20 GB": (MEMORY, "ran out of the 2048 MiB of memory"),
@@ -58,27 +55,16 @@ def measure(platform: Platform) -> list[Figure]:
     return [during(platform, url, name) for name in BOMBS]
 
 
-@contextlib.contextmanager
-def computing(platform: Platform) -> Iterator[None]:
-    """Compute as much as a build may, beside the nodes, until left."""
-    limits = {**Limits(cpus=spare_cores()).of_container(), "network_mode": "none", "detach": True}
-    image = recipes.recipes()["python"].reference
-    container = platform.engine.containers.run(image, ["sh", "-c", "while :; do :; done"], **limits)
-    try:
-        yield
-    finally:
-        container.remove(force=True, v=True)
-
-
 def during(platform: Platform, url: str, name: str) -> Figure:
     """Return the figure of one bomb, installed on the nodes of the guest book."""
     with Load(url, "/entries", RATE) as alone:
         time.sleep(QUIET_SECONDS)
-    with computing(platform), Load(url, "/entries", RATE) as beside:
-        time.sleep(QUIET_SECONDS)
+    with Load(url, "/entries", RATE) as beside:
+        for number in range(HARMLESS_PUSHES):
+            refusal(write(platform.folder / "bomb", f"{HARMLESS} # {number}"), platform.environment, "bench")
     began = time.monotonic()
     with Load(url, "/entries", RATE) as load:
-        words = refusal(write(platform.folder / "bomb", name), platform.environment, "bench")
+        words = refusal(write(platform.folder / "bomb", BOMBS[name][0]), platform.environment, "bench")
     spent = time.monotonic() - began
     told = "with its reason" if BOMBS[name][1] in words else f"WITHOUT ITS REASON: {words[-200:]!r}"
     ours, floor, left = (1000 * each.percentile(SHARE) for each in (load, beside, alone))
@@ -87,10 +73,10 @@ def during(platform: Platform, url: str, name: str) -> Figure:
     return Figure(f"p99 of another application during {name}", "ms", [ours], [floor], note)
 
 
-def write(folder: pathlib.Path, name: str) -> pathlib.Path:
+def write(folder: pathlib.Path, program: str) -> pathlib.Path:
     """Write the application that installs a bomb."""
     folder.mkdir(exist_ok=True)
-    (folder / "setup.py").write_text(BOMBS[name][0])
+    (folder / "setup.py").write_text(program)
     (folder / "requirements.txt").write_text(".\n")
     (folder / "app.py").write_text("")
     return folder
