@@ -13,6 +13,9 @@ from stackyard.api.trusted import HOME
 from stackyard.model import errors
 from stackyard.model.records import Caller
 
+TENANT_ROLES = frozenset({"member", "reader"})
+"""What counts of the roles that a trusted Keystone gives: any other may mean more here than it does there."""
+
 
 def caller(environ: Mapping[str, Any]) -> Caller:
     """Return the caller; raises Unauthenticated without a valid token, Forbidden when it is for no project."""
@@ -25,7 +28,7 @@ def caller(environ: Mapping[str, Any]) -> Caller:
     return Caller(
         user_id=environ.get("HTTP_X_USER_ID", ""),
         project_id=project,
-        roles=roles - {"admin"} if HOME in environ else roles,
+        roles=roles & TENANT_ROLES if HOME in environ else roles,
         project_name=environ.get("HTTP_X_PROJECT_NAME", ""),
         user_name=environ.get("HTTP_X_USER_NAME", ""),
         request_id=request_id(environ),
