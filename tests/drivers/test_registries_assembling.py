@@ -59,7 +59,10 @@ def test_what_is_on_top_runs_and_what_is_below_is_not_sent(
 ) -> None:
     made = assembled(registry, below, overlay(engine, below, "one", "first"), TARGET)
     assert made
-    output: bytes = engine.containers.run(engine.images.pull(made), remove=True, network_mode="none")
+    container = engine.containers.run(engine.images.pull(made), detach=True, network_mode="none")
+    container.wait()
+    output = container.logs()
+    container.remove(v=True)
     assert output == b"one"
     again = assembled(registry, below, overlay(engine, below, "one", "second"), TARGET)
     assert again == made, "the same content is the same image"

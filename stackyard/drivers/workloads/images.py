@@ -22,6 +22,7 @@ from stackyard.model.ports import Registry
 PULL_SECONDS = 120.0
 AT_ONCE = 4
 KEPT = 4096
+FULL = "no space left on device"
 _HOPELESS = ("not found", "manifest unknown", "denied", "unauthorized", "invalid reference")
 
 
@@ -107,5 +108,7 @@ def _check(engine: NodeEngine, image: str, told: Mapping[str, object]) -> None:
     if "error" not in told:
         return
     message = f"{engine.node.name} can't pull {image}: {told['error']}"
+    if FULL in message:
+        raise errors.GiveUp(f"the disk is full: {message}; remove old images or volumes of the node, then try again")
     hopeless = any(word in message.lower() for word in _HOPELESS)
     raise errors.GiveUp(message) if hopeless else errors.Unavailable(message)
