@@ -112,7 +112,8 @@ def test_unknown_name_is_refused(client: docker.DockerClient) -> None:
 
 
 def test_killed_build_leaves_no_image_and_can_be_repeated(recipe: Recipe) -> None:
-    recipe.write("touch /begun; sleep 4")
+    slow = f"touch /{recipe.name}; sleep 4"  # a step that no run before, however it ended, has left to the cache
+    recipe.write(slow)
     command = [sys.executable, "-c", SCRIPT, recipe.name, str(recipe.folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -120,7 +121,7 @@ def test_killed_build_leaves_no_image_and_can_be_repeated(recipe: Recipe) -> Non
         time.sleep(0.5)
         process.send_signal(signal.SIGKILL)
     assert recipe.tags() == []
-    reference = recipe.build("touch /begun; sleep 4")
+    reference = recipe.build(slow)
     assert reference in recipe.tags()
 
 
